@@ -1,0 +1,82 @@
+"""What the book's tools share: where things are, which pages exist, and what a chapter's outputs depend on."""
+
+import hashlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+RESULTS = BOOK / "results"
+RUN_TIMES = RESULTS / "run_times.json"
+HTML = ROOT / "_build" / "html"
+
+os.environ.setdefault(
+    "PYDEVD_DISABLE_FILE_VALIDATION", "1"
+)  # the kernel's debugger writes to stderr without it
+
+
+def pages():
+    """Every source of the table of contents, in its order, as paths."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    names = [toc["root"]]
+    names += [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [ROOT / f"{name}.md" for name in names]
+
+
+def chapters():
+    """The pages that hold code, in the order of the book."""
+    return [
+        page for page in pages() if page.exists() and "```{code-cell}" in page.read_text(encoding="utf-8")
+    ]
+
+
+def digest(paths):
+    """One SHA-256 over names and contents, so that a renamed file counts as a change."""
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        total.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def files_below(folder, pattern="*"):
+    """All files below a folder, without caches."""
+    return [p for p in folder.rglob(pattern) if p.is_file() and "__pycache__" not in p.parts]
+
+
+def library_digest():
+    """Changes when the library or the tested versions change."""
+    return digest([*files_below(ROOT / "ncsn_lib", "*.py"), ROOT / "requirements.lock"])
+
+
+def chapter_key(page, with_run_times=True):
+    """What the outputs of a chapter depend on: its text, the library, and the stored results that it names."""
+    text = page.read_text(encoding="utf-8")
+    used = [p for p in files_below(RESULTS) if p.name in text and (with_run_times or p != RUN_TIMES)]
+    return hashlib.sha256((library_digest() + digest([page, *used])).encode()).hexdigest()[:16]
+
+
+def machine():
+    """The processor's name and the number of cores this process may use."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].split(":", 1)[1].strip() if models else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
+
+
+def say(*words):
+    """Print at once, also into a pipe."""
+    print(*words, flush=True)
+
+
+def use_utf8():
+    """Let a Windows console show Greek letters."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
