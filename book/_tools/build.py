@@ -2,15 +2,13 @@
 
     python book/_tools/build.py            what changed since the last good build
     python book/_tools/build.py --fresh    everything, every chapter executed again
-    python book/_tools/build.py --clean    remove what was built, and the caches
 
-A warning is an error. Chapters are executed through jupyter-cache, which is keyed on their cells alone; so the
-entries of chapters whose library or stored results changed are dropped first. After a build that failed, and when
-the style, the configuration or the table of contents changed, every page is written again: Sphinx would neither
-repeat its warnings nor copy the changed assets otherwise.
+A warning is an error. Chapters are executed through jupyter-cache, which is keyed on their code cells alone;
+so the entries of chapters whose library or stored results changed are dropped first. After a build that failed,
+and when the style, the configuration or the table of contents changed, every page is written again: Sphinx
+would neither repeat its warnings nor copy the changed assets otherwise.
 """
 
-import argparse
 import json
 import re
 import shutil
@@ -25,6 +23,7 @@ from chapters import (
     ROOT,
     chapter_key,
     chapters,
+    command_line,
     digest,
     files_below,
     library_digest,
@@ -35,11 +34,8 @@ from jupyter_cache import get_cache
 
 BUILD = ROOT / "_build"
 STATE = BUILD / "state.json"
-CACHES = [".pytest_cache", ".ruff_cache", ".hypothesis", "book/.ipynb_checkpoints"]
 WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL|SEVERE):")
-NOISE = re.compile(
-    r"^(reading|writing|copying|checking|loading|building|looking|updating|pickling|preparing|dumping)"
-)
+NOISE = re.compile(r"^(reading|writing|copying|checking|loading|looking|updating|pickling|preparing|dumping)")
 
 
 def current_state():
@@ -54,7 +50,7 @@ def current_state():
 
 
 def drop_stale_outputs(old, new):
-    """Remove cached outputs whose inputs changed; Sphinx's own change of text is jupyter-cache's affair."""
+    """Remove cached outputs whose inputs changed; a change of the cells is jupyter-cache's own affair."""
     folder = BUILD / ".jupyter_cache"
     if not folder.exists():
         return []
@@ -84,15 +80,6 @@ def run_sphinx(everything):
     return process.wait(), warnings
 
 
-def clean():
-    """Remove everything that the tools wrote, except the environment and the notebooks."""
-    for path in [BUILD, *(ROOT / name for name in CACHES)]:
-        if path.exists():
-            say(f"Removing {path.relative_to(ROOT)}")
-            shutil.rmtree(path)
-    say("Clean. The environment stays in .venv; delete that folder to set up anew.")
-
-
 def build(fresh):
     """Build; return the exit status."""
     started = time.perf_counter()
@@ -106,11 +93,9 @@ def build(fresh):
     everything = everything or bool(stale)
     if everything:
         shutil.rmtree(HTML, ignore_errors=True)  # no asset and no page of an earlier book stays behind
-    say(
-        f"Building the book: {'every page' if everything else 'the pages that changed'}; a warning is an error."
-    )
+    say(f"Building {'every page' if everything else 'the pages that changed'}; a warning is an error.")
     if stale:
-        say("These chapters will be executed (their text, the library or a stored result changed):", *stale)
+        say("Executed again, because the library or a stored result changed:", *stale)
     status, warnings = run_sphinx(everything)
     seconds = time.perf_counter() - started
     if status or warnings:
@@ -126,13 +111,9 @@ def build(fresh):
 def main():
     """Read the command line."""
     use_utf8()
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--fresh", action="store_true", help="forget the last build and every cached output")
-    parser.add_argument("--clean", action="store_true", help="remove what was built, and the caches")
-    arguments = parser.parse_args()
-    return clean() if arguments.clean else build(arguments.fresh)
+    return build(parser.parse_args().fresh)
 
 
 if __name__ == "__main__":

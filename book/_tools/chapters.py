@@ -1,5 +1,6 @@
-"""What the book's tools share: where things are, which pages exist, and what a chapter's outputs depend on."""
+"""What the book's tools share: where things are, which pages exist, what a chapter's outputs depend on."""
 
+import argparse
 import hashlib
 import os
 import platform
@@ -14,9 +15,8 @@ RESULTS = BOOK / "results"
 RUN_TIMES = RESULTS / "run_times.json"
 HTML = ROOT / "_build" / "html"
 
-os.environ.setdefault(
-    "PYDEVD_DISABLE_FILE_VALIDATION", "1"
-)  # the kernel's debugger writes to stderr without it
+# Without it the kernel's debugger writes to stderr.
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 
 def pages():
@@ -29,9 +29,8 @@ def pages():
 
 def chapters():
     """The pages that hold code, in the order of the book."""
-    return [
-        page for page in pages() if page.exists() and "```{code-cell}" in page.read_text(encoding="utf-8")
-    ]
+    existing = [page for page in pages() if page.exists()]
+    return [page for page in existing if "```{code-cell}" in page.read_text(encoding="utf-8")]
 
 
 def digest(paths):
@@ -54,10 +53,10 @@ def library_digest():
 
 
 def chapter_key(page, with_run_times=True):
-    """What the outputs of a chapter depend on: its text, the library, and the stored results that it names."""
+    """What a chapter's outputs depend on besides its cells: the library, and the results that it names."""
     text = page.read_text(encoding="utf-8")
     used = [p for p in files_below(RESULTS) if p.name in text and (with_run_times or p != RUN_TIMES)]
-    return hashlib.sha256((library_digest() + digest([page, *used])).encode()).hexdigest()[:16]
+    return hashlib.sha256((library_digest() + digest(used)).encode()).hexdigest()[:16]
 
 
 def machine():
@@ -69,6 +68,13 @@ def machine():
         name = models[0].split(":", 1)[1].strip() if models else name
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores"
+
+
+def command_line(description):
+    """Start a command line whose help keeps the lines of the module's docstring."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def say(*words):

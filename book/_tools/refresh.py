@@ -6,12 +6,12 @@
     python book/_tools/refresh.py --check      execute nothing; fail where text and notebook differ
     python book/_tools/refresh.py --format     format the code cells of the .md with ruff, first
 
-The .md is the source; the .ipynb is what Colab, Binder and GitHub open, and what nbval compares with. It is the
-same byte for byte when it is made again on the same machine: cell ids come from the cells, times and widget state are left out.
-How long each chapter took, where and with what is kept in book/results/run_times.json.
+The .md is the source; the .ipynb is what Colab, Binder and GitHub open, and what nbval compares with. Made
+again on the same machine it is the same byte for byte: cell ids come from the cells, times and widget models
+are left out. Where only prose changed, the outputs are kept and nothing is executed. How long each chapter
+took, where and with what is kept in book/results/run_times.json.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from chapters import BOOK, RUN_TIMES, chapter_key, chapters, machine, say, use_utf8
+from chapters import BOOK, ROOT, RUN_TIMES, chapter_key, chapters, command_line, machine, say, use_utf8
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
@@ -133,32 +133,22 @@ def check(selected):
     found += [f"{p.name} has no chapter" for p in sorted(BOOK.glob("*.ipynb")) if p.stem not in stems]
     for line in found:
         say("  " + line)
-    say(
-        "Run `make refresh` and commit what it writes."
-        if found
-        else f"{len(selected)} notebooks match their text."
-    )
+    if found:
+        say("Run `make refresh` (python book/_tools/refresh.py) and commit what it writes.")
+    else:
+        say(f"{len(selected)} notebooks match their text.")
     return 1 if found else 0
 
 
 def format_cells(page):
-    """Format a chapter's code cells in place with ruff, as it formats the notebook; keep all else to the byte."""
+    """Format a chapter's code cells in place, as ruff formats the notebook; keep all else to the byte."""
     notebook = jupytext.read(page)
     before = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"{page.stem}.ipynb"
         nbformat.write(notebook, copy)
-        command = [
-            sys.executable,
-            "-m",
-            "ruff",
-            "format",
-            "--quiet",
-            "--config",
-            "line-length=110",
-            str(copy),
-        ]
-        subprocess.run(command, check=True)
+        ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--config", str(ROOT / "pyproject.toml")]
+        subprocess.run([*ruff, str(copy)], check=True)
         formatted = nbformat.read(copy, as_version=4)
     after = [cell.source for cell in formatted.cells if cell.cell_type == "code"]
     text = page.read_text(encoding="utf-8")
@@ -170,8 +160,29 @@ def format_cells(page):
         write_atomically(page, text)
 
 
-def refresh(page):
-    """Execute one chapter and write its notebook; return whether it ran."""
+def keep_outputs(page):
+    """Give the changed prose to a notebook whose code is unchanged; return it, or None where code changed."""
+    source, old = read_source(page), nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+    code, old_code = ([c for c in book.cells if c.cell_type == "code"] for book in (source, old))
+    if [c.source for c in code] != [c.source for c in old_code]:
+        return None
+    for cell, ran in zip(code, old_code, strict=True):
+        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+    return source
+
+
+def outdated(page):
+    """Whether the outputs are in doubt: never executed, or the library or a stored result changed since."""
+    made_from = run_times().get(page.stem, {}).get("made_from")
+    return not page.with_suffix(".ipynb").exists() or made_from != chapter_key(page, with_run_times=False)
+
+
+def refresh(page, forced=False):
+    """Write one chapter's notebook, executed where that is needed; return whether that succeeded."""
+    if not forced and not outdated(page) and (notebook := keep_outputs(page)):
+        write_atomically(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+        say(f"{page.stem}: only text changed, outputs kept")
+        return True
     say(f"{page.stem}: executing ...")
     key = chapter_key(page, with_run_times=False)
     try:
@@ -185,32 +196,27 @@ def refresh(page):
     return True
 
 
+def shows_run_times(page):
+    """Whether a chapter reads the run times, so that it has to follow the others."""
+    return RUN_TIMES.name in page.read_text(encoding="utf-8")
+
+
 def selection(names, everything):
-    """The chapters to run: those that show run times come last, and run whenever another one did."""
+    """The chapters to write; those that show run times come last."""
     known = {page.stem: page for page in chapters()}
     unknown = [name for name in names if Path(name).stem not in known]
     if unknown:
         sys.exit(f"no chapter called {', '.join(unknown)}; there are: {', '.join(known)}")
-    times = run_times()
-
-    def stale(page):
-        made_from = times.get(page.stem, {}).get("made_from")
-        return bool(differences(page)) or made_from != chapter_key(page, with_run_times=False)
-
-    wanted = [known[Path(name).stem] for name in names]
-    if not names:
-        wanted = [page for page in known.values() if everything or stale(page)]
-        timed = [page for page in known.values() if RUN_TIMES.name in page.read_text(encoding="utf-8")]
-        wanted = [page for page in wanted if page not in timed] + (timed if wanted else [])
-    return wanted
+    if names:
+        return [known[Path(name).stem] for name in names]
+    wanted = [page for page in known.values() if everything or outdated(page) or differences(page)]
+    return sorted(wanted, key=shows_run_times)
 
 
 def main():
     """Read the command line."""
     use_utf8()
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("names", nargs="*", help="chapters, by file name")
     parser.add_argument("--all", action="store_true", help="every chapter")
     parser.add_argument("--check", action="store_true", help="execute nothing, fail on drift")
@@ -224,7 +230,15 @@ def main():
     wanted = selection(arguments.names, arguments.all)
     if not wanted:
         say("Nothing to do: every notebook is as new as its text, the library and the stored results.")
-    return 0 if all([refresh(page) for page in wanted]) else 1
+    before = RUN_TIMES.read_bytes() if RUN_TIMES.exists() else b""
+    forced = arguments.all or bool(arguments.names)
+    failed = [page.stem for page in wanted if not refresh(page, forced)]
+    if RUN_TIMES.exists() and RUN_TIMES.read_bytes() != before:
+        late = [page for page in chapters() if shows_run_times(page) and page not in wanted]
+        failed += [page.stem for page in late if not refresh(page, forced=True)]
+    if failed:
+        say("Failed:", *failed)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

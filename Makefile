@@ -1,0 +1,41 @@
+# Every target calls a small Python script that runs on Windows too: see README.md.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+VENV := .venv/Scripts/python
+else
+VENV := .venv/bin/python
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test lab serve refresh clean
+
+help:
+	@echo "make book     set up .venv and build the book, every chapter executed, into _build/html"
+	@echo "make test     set up and run every check: ruff, pytest, the strict build, a browser, nbval"
+	@echo "make lab      open the chapters in JupyterLab"
+	@echo "make serve    show the built book on localhost"
+	@echo "make refresh  execute the chapters that changed and write their notebooks"
+	@echo "make clean    remove what was built (the environment stays)"
+	@echo "Another Python: make PYTHON=python3.12 book. Some checks only: make test CHECKS=\"lint unit\""
+
+setup:
+	@$(PYTHON) book/_tools/setup.py
+
+book: setup
+	@$(VENV) book/_tools/build.py
+
+test: setup
+	@$(VENV) book/_tools/check.py $(CHECKS)
+
+lab: setup
+	@echo "JupyterLab opens on book/; a chapter is a .md: right click, Open With, Notebook. Ctrl-C ends."
+	@$(VENV) -m jupyterlab --notebook-dir=book
+
+serve: setup
+	@$(VENV) book/_tools/serve.py
+
+refresh: setup
+	@$(VENV) book/_tools/refresh.py $(CHAPTERS)
+
+clean:
+	@$(PYTHON) book/_tools/clean.py
