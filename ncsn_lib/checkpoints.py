@@ -1,0 +1,202 @@
+"""Checkpoints: written whole or not at all, checked before they are believed, never unpickled.
+
+A checkpoint is a folder `step-00001200` with three files: `network.safetensors` (the averaged weights, the ones to
+sample from and to share), `training.safetensors` (everything else that training needs to go on), and
+`checkpoint.json` (step, recipe, versions, and the SHA-256 of all three).
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+FORMAT = "ncsn_lib checkpoint 1"
+WEIGHTS, TRAINING, RECORD = "network.safetensors", "training.safetensors", "checkpoint.json"
+
+
+class CheckpointError(Exception):
+    """A checkpoint could not be written or read; the message names the file and the remedy."""
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds."""
+
+    step: int
+    """Training steps done."""
+    recipe: dict[str, Any]
+    """The recipe's fields, as JSON has them."""
+    weights: dict[str, Tensor]
+    """The averaged network's state dict."""
+    training: dict[str, Tensor]
+    """The tensors that training needs to go on."""
+    path: Path
+    """The folder it was read from."""
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    step: int,
+    recipe: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    training: Mapping[str, Tensor],
+    keep: int = 2,
+) -> Path:
+    """Write a checkpoint atomically and delete all but the newest `keep`.
+
+    The files are written to a temporary folder beside the target and flushed to disk before one rename makes them
+    a checkpoint, so that a cut at any moment leaves the earlier ones whole.
+
+    Args:
+        folder: the run's folder; made if missing.
+        step: training steps done.
+        recipe: the recipe's fields, JSON-serialisable.
+        weights: the averaged network's state dict.
+        training: the tensors that training needs to go on.
+        keep: how many checkpoints stay.
+
+    Returns:
+        The checkpoint's folder, `folder / "step-00001200"`.
+
+    Raises:
+        CheckpointError: the disk is full or not writable; nothing that was there before is lost.
+    """
+    from safetensors.torch import save
+
+    target = folder / f"step-{step:08d}"
+    files = {WEIGHTS: save(_contiguous(weights)), TRAINING: save(_contiguous(training))}
+    record = {
+        "format": FORMAT,
+        "step": step,
+        "recipe": dict(recipe),
+        "torch": torch.__version__,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    record["sha256"][RECORD] = _record_hash(record)
+    files[RECORD] = (json.dumps(record, indent=2) + "\n").encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".unfinished-*"):
+            shutil.rmtree(leftover)
+        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        try:
+            for name, content in files.items():
+                _write_to_disk(temporary / name, content)
+            if target.exists():
+                _discard(target)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _flush_folder(folder)
+        for old in list_checkpoints(folder)[:-keep]:
+            _discard(old)
+    except OSError as error:
+        last = list_checkpoints(folder)
+        raise CheckpointError(
+            f"could not save {target}: {error.strerror or error}; free some space or choose another folder. "
+            + (f"The last good checkpoint is {last[-1]}" if last else "There is no earlier checkpoint")
+        ) from error
+    return target
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, every byte of it checked against its SHA-256 before use.
+
+    Args:
+        path: the checkpoint's folder.
+
+    Returns:
+        The checkpoint, its tensors on the CPU.
+
+    Raises:
+        CheckpointError: missing, damaged, cut short, of another version, or not a checkpoint of this library.
+    """
+    from safetensors.torch import load
+
+    path = Path(path)
+    record = _read_record(path)
+    tensors = {}
+    for name in (WEIGHTS, TRAINING):
+        content = _read(path / name)
+        if hashlib.sha256(content).hexdigest() != record["sha256"][name]:
+            raise CheckpointError(f"{path / name} is damaged: its SHA-256 is not the recorded one{_other(path)}")
+        tensors[name] = load(content)
+    return Checkpoint(record["step"], record["recipe"], tensors[WEIGHTS], tensors[TRAINING], path)
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a run's folder, oldest first."""
+    return sorted(path for path in Path(folder).glob("step-*") if path.is_dir())
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    content = _read(path / RECORD)
+    try:
+        record = json.loads(content)
+    except ValueError as error:
+        raise CheckpointError(f"{path / RECORD} is damaged: it is not JSON{_other(path)}") from error
+    if not isinstance(record, dict) or "format" not in record:
+        raise CheckpointError(f"{path / RECORD} is no checkpoint of ncsn_lib: it has no format{_other(path)}")
+    if record["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path / RECORD} has format {record['format']!r}, this version reads {FORMAT!r}{_other(path)}"
+        )
+    hashes = record.get("sha256")
+    if not isinstance(hashes, dict) or hashes.get(RECORD) != _record_hash(record):
+        raise CheckpointError(f"{path / RECORD} is damaged: its SHA-256 is not the recorded one{_other(path)}")
+    return record
+
+
+def _record_hash(record: Mapping[str, Any]) -> str:
+    """SHA-256 of the record without its own hash."""
+    hashes = {name: value for name, value in record["sha256"].items() if name != RECORD}
+    return hashlib.sha256(json.dumps({**record, "sha256": hashes}, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}{_other(path.parent)}") from error
+
+
+def _other(path: Path) -> str:
+    """What to do about a checkpoint that cannot be used."""
+    earlier = [other for other in list_checkpoints(path.parent) if other.name < path.name]
+    if earlier:
+        return f". Delete {path} to go on from the one before it, {earlier[-1]}"
+    return f". There is none before it in {path.parent}: train again"
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _write_to_disk(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere a folder cannot be opened to flush it
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    """Delete a checkpoint in two moves, so that a cut leaves no half of one."""
+    doomed = path.with_name(f".unfinished-{path.name}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)

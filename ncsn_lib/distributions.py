@@ -1,0 +1,409 @@
+"""Densities whose truth is known: samples, and where a closed form exists the log-density and the score.
+
+Each of them for the density convolved with N(0, sigma^2 I), at any sigma.
+
+Every `sigma` here may be one number or a tensor (B,), so that `distribution.score` is a `ScoreFn`. Variances add: a
+component of spread s, perturbed at sigma, has variance s^2 + sigma^2.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.protocol import check_count, check_examples, check_floating, check_positive, per_example
+
+Sigma = float | Tensor
+LOG_2PI = math.log(2 * math.pi)
+TINY = torch.finfo(torch.float32).tiny
+
+
+class Distribution(ABC):
+    """A distribution that can be sampled, clean or perturbed.
+
+    `shape` is *D, the shape of one example.
+    """
+
+    shape: tuple[int, ...]
+
+    def sample(self, num: int, sigma: float = 0.0, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw examples of the density perturbed at sigma.
+
+        Args:
+            num: how many, B.
+            sigma: standard deviation of the Gaussian noise that is added, at least 0.
+            generator: source of the draws; torch's global one by default.
+
+        Returns:
+            (B, *D) examples.
+
+        Raises:
+            ValueError: `num` below 1 or a negative or NaN sigma.
+        """
+        check_count("num", num)
+        if not 0 <= sigma < math.inf:
+            raise ValueError(f"sigma must be finite and at least 0, got {sigma!r}")
+        x = self._sample(num, generator)
+        return x + sigma * _randn_like(x, generator) if sigma else x
+
+    @abstractmethod
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        """Examples of the clean density."""
+
+
+class ExactDistribution(Distribution):
+    """A distribution whose perturbed log-density and score are known in closed form."""
+
+    def log_prob(self, x: Tensor, sigma: Sigma = 0.0) -> Tensor:
+        """The log-density, perturbed at sigma.
+
+        Args:
+            x: (B, *D) points.
+            sigma: noise level, one or (B,), at least 0; above 0 where the clean distribution has no density.
+
+        Returns:
+            (B,) natural logarithms of the density, which has units of 1 / x^D.
+
+        Raises:
+            ValueError: points of another shape, a negative sigma, or 0 where there is no density.
+        """
+        return self._log_prob(x, self._variance(x, sigma))
+
+    def score(self, x: Tensor, sigma: Sigma = 0.0) -> Tensor:
+        """The score, the gradient of `log_prob` in x; a `ScoreFn`.
+
+        Args:
+            x: (B, *D) points.
+            sigma: noise level, one or (B,), at least 0; above 0 where the clean density has no gradient.
+
+        Returns:
+            (B, *D) scores, in inverse units of x.
+
+        Raises:
+            ValueError: points of another shape, a negative sigma, or 0 where there is no gradient.
+        """
+        return self._score(x, self._variance(x, sigma))
+
+    def denoise(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """The mean of the clean example given the noisy one, x + sigma^2 * score (Tweedie's formula).
+
+        Args:
+            x: (B, *D) noisy examples.
+            sigma: their noise level, one or (B,), above 0.
+
+        Returns:
+            (B, *D) denoised examples, in the units of x.
+        """
+        variance = self._variance(x, sigma).view(-1, *[1] * (x.ndim - 1))
+        return x + variance * self.score(x, sigma)
+
+    def _variance(self, x: Tensor, sigma: Sigma) -> Tensor:
+        """(B,) sigma^2, after the checks."""
+        check_examples(x)
+        if x.shape[1:] != self.shape:
+            raise ValueError(f"x must be (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+        sigma = sigma if isinstance(sigma, Tensor) and sigma.ndim else x.new_full((len(x),), float(sigma))
+        per_example(sigma, x)
+        if not ((sigma >= self._smallest_sigma) & sigma.isfinite()).all():
+            above = "above 0: without noise this distribution has no density or score in closed form"
+            raise ValueError(f"sigma must be {above if self._smallest_sigma else 'finite and at least 0'}, got {sigma}")
+        return sigma**2
+
+    _smallest_sigma = 0.0
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor, variance: Tensor) -> Tensor:
+        """The log-density perturbed with (B,) variances."""
+
+    @abstractmethod
+    def _score(self, x: Tensor, variance: Tensor) -> Tensor:
+        """The score of the density perturbed with (B,) variances."""
+
+
+class GaussianMixture(ExactDistribution):
+    """A mixture of K isotropic Gaussians, sum_k w_k N(mu_k, s_k^2 I).
+
+    Args:
+        means: (K, *D) the components' means.
+        stds: (K,) their standard deviations, or one for all; at least 0. With a 0 among them the clean mixture has
+            no density, so every sigma must be above 0.
+        weights: (K,) their weights, non-negative, made to sum to 1; equal by default.
+
+    Raises:
+        ValueError: shapes that do not match, a negative or NaN spread, or weights that are no distribution.
+    """
+
+    def __init__(self, means: Tensor, stds: Sigma, weights: Tensor | None = None):
+        check_floating("means", means)
+        if means.ndim < 2 or len(means) == 0 or not means.isfinite().all():
+            raise ValueError(f"means must be (K, *D), finite, K at least 1, got {tuple(means.shape)}")
+        stds = torch.as_tensor(stds, dtype=means.dtype, device=means.device).expand(len(means))
+        if not ((stds >= 0) & stds.isfinite()).all():
+            raise ValueError(f"stds must be finite and at least 0, got {stds.tolist()}")
+        weights = means.new_ones(len(means)) if weights is None else torch.as_tensor(weights).to(means)
+        if weights.shape != (len(means),) or not (weights >= 0).all() or not 0 < weights.sum() < math.inf:
+            raise ValueError(
+                f"weights must be ({len(means)},), at least 0, with a positive sum, got {weights.tolist()}"
+            )
+        self.means, self.stds, self.weights = means, stds, weights / weights.sum()
+        self.shape = tuple(means.shape[1:])
+        self._smallest_sigma = 0.0 if (stds > 0).all() else TINY
+
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        component = torch.multinomial(self.weights, num, replacement=True, generator=generator)
+        x = self.means[component]
+        return x + per_example(self.stds[component], x) * _randn_like(x, generator)
+
+    def _log_prob(self, x: Tensor, variance: Tensor) -> Tensor:
+        return self._log_joint(x, variance)[0].logsumexp(1)
+
+    def _score(self, x: Tensor, variance: Tensor) -> Tensor:
+        """sum_k r_k(x) (mu_k - x) / (s_k^2 + sigma^2), r_k the posterior weight of component k."""
+        log_joint, total_variance = self._log_joint(x, variance)
+        pull = log_joint.softmax(1) / total_variance  # (B, K)
+        return (pull @ self.means.flatten(1)).view(x.shape) - per_example(pull.sum(1), x) * x
+
+    def _log_joint(self, x: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K) log(w_k N(x; mu_k, v_k I)) and (B, K) v_k = s_k^2 + sigma^2."""
+        total = self.stds**2 + variance[:, None]  # (B, K)
+        # Not by ||x||^2 - 2 x'mu + ||mu||^2: at a small sigma its rounding would be the whole answer.
+        distance = torch.cdist(x.flatten(1), self.means.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
+        dim = math.prod(self.shape)
+        return self.weights.log() - 0.5 * (distance**2 / total + dim * (LOG_2PI + total.log())), total
+
+
+def dataset_mixture(points: Tensor) -> GaussianMixture:
+    """A data set as the mixture of its points: perturbed at sigma, one Gaussian N(x_i, sigma^2 I) per example.
+
+    Its score is what a network that minimised the denoising loss perfectly would have learnt, and its `denoise` is
+    the optimal denoiser of the data set.
+
+    Args:
+        points: (N, *D) examples, images too.
+
+    Returns:
+        The mixture; any sigma above 0.
+    """
+    return GaussianMixture(points, 0.0)
+
+
+class UniformBoxes(ExactDistribution):
+    """Uniform on K axis-aligned boxes in D dimensions, each as likely as its volume is large.
+
+    Along each axis the perturbed density is a difference of two normal distribution functions. The clean density is
+    constant, with no gradient at its edges, so the score wants a sigma above 0.
+
+    Args:
+        lows: (K, D) lower corners.
+        highs: (K, D) upper corners, above the lower ones; the boxes must not overlap.
+
+    Raises:
+        ValueError: shapes that do not match, or an upper corner that is not above its lower one.
+    """
+
+    def __init__(self, lows: Tensor, highs: Tensor):
+        check_floating("lows", lows)
+        check_floating("highs", highs)
+        if lows.ndim != 2 or lows.shape != highs.shape or not (highs > lows).all():
+            raise ValueError(
+                f"lows and highs must be (K, D) with highs above lows, got lows {lows.tolist()}, highs {highs.tolist()}"
+            )
+        self.lows, self.highs = lows, highs
+        volumes = (highs - lows).prod(1)
+        self.weights = volumes / volumes.sum()
+        self.shape = tuple(lows.shape[1:])
+
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        box = torch.multinomial(self.weights, num, replacement=True, generator=generator)
+        lows, highs = self.lows[box], self.highs[box]
+        return lows + (highs - lows) * torch.rand(lows.shape, generator=generator, dtype=lows.dtype, device=lows.device)
+
+    def _log_prob(self, x: Tensor, variance: Tensor) -> Tensor:
+        return self._log_joint(x, variance).logsumexp(1)
+
+    def _score(self, x: Tensor, variance: Tensor) -> Tensor:
+        if not (variance > 0).all():
+            raise ValueError("sigma must be above 0: a uniform density has no score at its edges")
+        posterior = self._log_joint(x, variance).softmax(1)  # (B, K)
+        sigma = variance.sqrt()[:, None, None]
+        slopes = _log_interval_slope(self.lows, self.highs, x[:, None], sigma)  # (B, K, D)
+        return (posterior[:, :, None] * slopes).sum(1)
+
+    def _log_joint(self, x: Tensor, variance: Tensor) -> Tensor:
+        """(B, K) log(w_k U_k(x)), U_k the perturbed uniform density of box k."""
+        points, sizes = x[:, None], self.highs - self.lows
+        inside = ((points >= self.lows) & (points <= self.highs)).to(x.dtype).log()  # 0 or -inf
+        sigma = variance.sqrt()[:, None, None]
+        safe = torch.where(sigma > 0, sigma, 1.0)
+        mass = torch.where(sigma > 0, _log_interval_mass(self.lows, self.highs, points, safe), inside)
+        return self.weights.log() + (mass - sizes.log()).sum(2)
+
+
+class LineSegment(ExactDistribution):
+    """Uniform on the segment from `start` to `end` in D dimensions: a manifold of dimension 1, with no density.
+
+    Perturbed, it is Gaussian across the segment and a difference of two normal distribution functions along it.
+
+    Args:
+        start: (D,) one end.
+        end: (D,) the other.
+
+    Raises:
+        ValueError: ends of different shapes, or the same point.
+    """
+
+    _smallest_sigma = TINY
+
+    def __init__(self, start: Tensor, end: Tensor):
+        check_floating("start", start)
+        check_floating("end", end)
+        if start.ndim != 1 or start.shape != end.shape or torch.equal(start, end):
+            raise ValueError(f"start and end must be two points (D,), got {start.tolist()} and {end.tolist()}")
+        self.start, self.end = start, end
+        self.length = (end - start).norm()
+        self.direction = (end - start) / self.length
+        self.shape = tuple(start.shape)
+
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        position = torch.rand((num, 1), generator=generator, dtype=self.start.dtype, device=self.start.device)
+        return self.start + position * (self.end - self.start)
+
+    def _log_prob(self, x: Tensor, variance: Tensor) -> Tensor:
+        along, across = self._split(x)
+        mass = _log_interval_mass(along.new_zeros(()), self.length, along, variance.sqrt())
+        dim = len(self.start) - 1
+        return mass - self.length.log() - 0.5 * ((across**2).sum(1) / variance + dim * (LOG_2PI + variance.log()))
+
+    def _score(self, x: Tensor, variance: Tensor) -> Tensor:
+        along, across = self._split(x)
+        slope = _log_interval_slope(along.new_zeros(()), self.length, along, variance.sqrt())
+        return slope[:, None] * self.direction - across / variance[:, None]
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) coordinate along the segment and (B, D) vector from its line to the point."""
+        offset = x - self.start
+        along = offset @ self.direction
+        return along, offset - along[:, None] * self.direction
+
+
+class Ring(ExactDistribution):
+    """A ring in the plane: uniform on a circle, blurred by a Gaussian of standard deviation `width`.
+
+    Its perturbed density is exp(-(r^2 + R^2) / 2v) I_0(r R / v) / (2 pi v) with v = width^2 + sigma^2 and I_0 the
+    modified Bessel function.
+
+    Args:
+        radius: R, above 0.
+        width: the blur, at least 0; with 0 it is the circle itself, a manifold, and sigma must be above 0.
+
+    Raises:
+        ValueError: a radius that is not positive or a negative width.
+    """
+
+    shape = (2,)
+
+    def __init__(self, radius: float = 1.0, width: float = 0.0):
+        self.radius = check_positive("radius", radius)
+        if not 0 <= width < math.inf:
+            raise ValueError(f"width must be finite and at least 0, got {width!r}")
+        self.width = float(width)
+        self._smallest_sigma = 0.0 if width else TINY
+
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        x = _arc(torch.rand(num, generator=generator) * 2 * math.pi, self.radius)
+        return x + self.width * _randn_like(x, generator)
+
+    def _log_prob(self, x: Tensor, variance: Tensor) -> Tensor:
+        total, r = self.width**2 + variance, x.norm(dim=1)
+        bessel = torch.special.i0e(r * self.radius / total).log()  # i0e(z) = exp(-z) I_0(z)
+        return bessel - (r - self.radius) ** 2 / (2 * total) - LOG_2PI - total.log()
+
+    def _score(self, x: Tensor, variance: Tensor) -> Tensor:
+        total, r = self.width**2 + variance, x.norm(dim=1)
+        z = r * self.radius / total
+        radial = self.radius * torch.special.i1e(z) / torch.special.i0e(z) - r
+        # Towards the ring along x / r; at the centre the density is flat.
+        return (radial / (total * r.clamp_min(TINY)))[:, None] * x
+
+
+class TwoMoons(Distribution):
+    """Two interleaved half circles of radius 1 in the plane, blurred; samples only, it has no closed form.
+
+    Args:
+        width: standard deviation of the blur, at least 0.
+    """
+
+    shape = (2,)
+
+    def __init__(self, width: float = 0.1):
+        self.width = width
+
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        upper = _arc(math.pi * torch.rand(num, generator=generator), 1.0)
+        lower = upper.new_tensor([1.0, 0.5]) - upper
+        is_upper = torch.rand((num, 1), generator=generator) < 0.5
+        x = torch.where(is_upper, upper, lower) - upper.new_tensor([0.5, 0.25])
+        return x + self.width * _randn_like(x, generator)
+
+
+class SwissRoll(Distribution):
+    """A spiral of one and a half turns in the plane, blurred; samples only, it has no closed form.
+
+    Args:
+        width: standard deviation of the blur, at least 0.
+    """
+
+    shape = (2,)
+
+    def __init__(self, width: float = 0.05):
+        self.width = width
+
+    def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+        angle = 1.5 * math.pi * (1 + 2 * torch.rand(num, generator=generator))
+        x = _arc(angle, angle / (4.5 * math.pi))  # the outer end at radius 1
+        return x + self.width * _randn_like(x, generator)
+
+
+def square(half_width: float = 1.0) -> UniformBoxes:
+    """The uniform density on the square [-half_width, half_width]^2."""
+    corner = torch.full((1, 2), check_positive("half_width", half_width))
+    return UniformBoxes(-corner, corner)
+
+
+def checkerboard(half_width: float = 1.0, cells: int = 4) -> UniformBoxes:
+    """The uniform density on the dark cells of a board of `cells` x `cells` on [-half_width, half_width]^2."""
+    check_count("cells", cells)
+    size = 2 * check_positive("half_width", half_width) / cells
+    dark = [(i, j) for i in range(cells) for j in range(cells) if (i + j) % 2 == 0]
+    lows = torch.tensor(dark) * size - half_width
+    return UniformBoxes(lows, lows + size)
+
+
+def _arc(angle: Tensor, radius: float | Tensor) -> Tensor:
+    """Points at the given angles and radius, (B,) -> (B, 2)."""
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+
+
+def _randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+
+
+def _log_interval_mass(low: Tensor, high: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+    """log P(low < x + sigma z < high) for z ~ N(0, 1), without cancellation far out in either tail."""
+    a, b = (low - x) / sigma, (high - x) / sigma
+    # By symmetry the interval can be moved to the lower tail, where the distribution function is exact.
+    swap = a + b > 0
+    a, b = torch.where(swap, -b, a), torch.where(swap, -a, b)
+    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
+    return log_b + torch.log(-torch.expm1(log_a - log_b))
+
+
+def _log_interval_slope(low: Tensor, high: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+    """The derivative of `_log_interval_mass` in x: (phi(a) - phi(b)) / (sigma * mass)."""
+    log_mass = _log_interval_mass(low, high, x, sigma)
+
+    def ratio(edge: Tensor) -> Tensor:
+        return torch.exp(-0.5 * ((edge - x) / sigma) ** 2 - 0.5 * LOG_2PI - log_mass)
+
+    return (ratio(low) - ratio(high)) / sigma

@@ -1,0 +1,218 @@
+"""Score-matching objectives: explicit, implicit, sliced, denoising, and the NCSN loss.
+
+Each takes any `ScoreFn`, sums over the data's dimensions and returns one value per example. Draws are
+arguments, so a loss is a pure function and a stored draw replays exactly.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_like, evaluate_score, per_example
+
+
+def explicit_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, true_score: Tensor) -> Tensor:
+    """Half the squared distance to a known score, 1/2 ||s(x) - grad log p(x)||^2 (Hyvarinen 2005).
+
+    Its mean over x ~ p is the Fisher divergence that every other loss here equals up to a constant.
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) examples drawn from the density whose score is given.
+        sigma: (B,) noise level of each example, handed to the model.
+        true_score: (B, *D) the density's score at `x`, in inverse units of `x`.
+
+    Returns:
+        (B,) losses, summed over the data's dimensions.
+
+    Raises:
+        ValueError: shapes or devices that do not match.
+    """
+    check_like("true_score", true_score, x.shape, x)
+    return 0.5 * _squared_norm(evaluate_score(score_fn, x, sigma) - true_score)
+
+
+def implicit_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor) -> Tensor:
+    """Score matching without the true score, tr(grad s(x)) + 1/2 ||s(x)||^2 (Hyvarinen 2005, Thm. 1).
+
+    The trace is exact and costs D backward passes. The model must treat examples independently.
+
+    Args:
+        score_fn: the model, differentiable in x.
+        x: (B, *D) examples.
+        sigma: (B,) noise level of each example, handed to the model.
+
+    Returns:
+        (B,) losses, summed over the data's dimensions; differentiable in the model's parameters.
+
+    Raises:
+        ValueError: shapes that do not match, or a score with no gradient in x.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        score = evaluate_score(score_fn, x, sigma)
+        columns = score.flatten(1)
+        trace = sum(
+            _input_gradient(columns[:, d], x).flatten(1)[:, d]  # d s_d / d x_d
+            for d in range(columns.shape[1])
+        )
+        return trace + 0.5 * _squared_norm(score)
+
+
+def sliced_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, projections: Tensor) -> Tensor:
+    """Score matching along random directions, v' grad s(x) v + 1/2 (v' s(x))^2 (Song et al. 2019, SSM).
+
+    Args:
+        score_fn: the model, differentiable in x.
+        x: (B, *D) examples.
+        sigma: (B,) noise level of each example, handed to the model.
+        projections: (M, B, *D) directions v with E[v v'] = I, M for each example, unit free.
+
+    Returns:
+        (B,) losses, averaged over the M projections.
+
+    Raises:
+        ValueError: shapes that do not match, or a score with no gradient in x.
+    """
+    return _sliced(score_fn, x, sigma, projections, lambda score, v: _inner(v, score) ** 2)
+
+
+def sliced_score_matching_vr_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, projections: Tensor) -> Tensor:
+    """Variance-reduced sliced score matching, v' grad s(x) v + 1/2 ||s(x)||^2 (Song et al. 2019, SSM-VR).
+
+    The square's expectation over v is known in closed form and takes the place of the square.
+
+    Args:
+        score_fn: the model, differentiable in x.
+        x: (B, *D) examples.
+        sigma: (B,) noise level of each example, handed to the model.
+        projections: (M, B, *D) directions v with E[v v'] = I, M for each example, unit free.
+
+    Returns:
+        (B,) losses, averaged over the M projections.
+
+    Raises:
+        ValueError: shapes that do not match, or a score with no gradient in x.
+    """
+    return _sliced(score_fn, x, sigma, projections, lambda score, v: _squared_norm(score))
+
+
+def denoising_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """Regress on the score of the noise, 1/2 ||s(x + sigma z, sigma) + z / sigma||^2 (Vincent 2011).
+
+    Its minimiser is the score of the data convolved with N(0, sigma^2 I) (Song & Ermon 2019, Eq. 5).
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) clean examples.
+        sigma: (B,) noise level of each example, in the units of `x`, above 0.
+        noise: (B, *D) unit normal draws z, not yet scaled by sigma.
+
+    Returns:
+        (B,) losses, summed over the data's dimensions, not weighted.
+
+    Raises:
+        ValueError: shapes or devices that do not match.
+    """
+    check_like("noise", noise, x.shape, x)
+    scale = per_example(sigma, x)
+    score = evaluate_score(score_fn, x + scale * noise, sigma)
+    return 0.5 * _squared_norm(score + noise / scale)
+
+
+def variance_weight(sigma: Tensor) -> Tensor:
+    """The weight lambda(sigma) = sigma^2, which gives every level a loss of one size (Song & Ermon 2019, Sec. 4.2)."""
+    return sigma**2
+
+
+def ncsn_loss(
+    score_fn: ScoreFn,
+    x: Tensor,
+    sigmas: Tensor,
+    labels: Tensor,
+    noise: Tensor,
+    *,
+    weight: Callable[[Tensor], Tensor] = variance_weight,
+) -> Tensor:
+    """Weighted denoising loss over the noise levels (Song & Ermon 2019, Eq. 6), one level per example.
+
+    With labels drawn uniformly its expectation is 1/L sum_i lambda(sigma_i) l(theta; sigma_i).
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) clean examples.
+        sigmas: (L,) noise levels, in the units of `x`.
+        labels: (B,) index in 0..L-1 of each example's level, integer.
+        noise: (B, *D) unit normal draws, not yet scaled by sigma.
+        weight: lambda(sigma), maps (B,) levels to (B,) weights.
+
+    Returns:
+        Scalar: the mean over the batch.
+
+    Raises:
+        TypeError: `labels` is not integer.
+        ValueError: shapes or devices that do not match.
+    """
+    if labels.is_floating_point() or labels.shape != x.shape[:1]:
+        raise ValueError(
+            f"labels must be ({len(x)},) integer indices, one per example of x {tuple(x.shape)}, "
+            f"got {tuple(labels.shape)} of {labels.dtype}"
+        )
+    sigma = sigmas[labels]
+    return (weight(sigma) * denoising_score_matching_loss(score_fn, x, sigma, noise)).mean()
+
+
+def gaussian_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:
+    """Directions with unit normal entries, (M, B, *D) for examples (B, *D); E[v v'] = I."""
+    shape = _projection_shape(x, num_projections)
+    return torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def rademacher_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:
+    """Directions with entries +1 or -1 at even odds, (M, B, *D) for examples (B, *D); E[v v'] = I."""
+    shape = _projection_shape(x, num_projections)
+    return 2.0 * torch.randint(2, shape, generator=generator, device=x.device).to(x.dtype) - 1.0
+
+
+def sphere_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:
+    """Directions uniform on the sphere of radius sqrt(D), (M, B, *D) for examples (B, *D); E[v v'] = I."""
+    v = gaussian_projections(x, num_projections, generator).flatten(2)  # (M, B, D)
+    v = v * (v.shape[2] ** 0.5 / v.norm(dim=2, keepdim=True))
+    return v.view(num_projections, *x.shape)
+
+
+def _projection_shape(x: Tensor, num_projections: int) -> tuple[int, ...]:
+    check_examples(x)
+    return (check_count("num_projections", num_projections), *x.shape)
+
+
+def _sliced(score_fn, x, sigma, projections, squared_term) -> Tensor:
+    """Mean over M projections of v' grad s v + 1/2 squared_term(s, v)."""
+    if not isinstance(projections, Tensor) or projections.ndim != x.ndim + 1 or len(projections) == 0:
+        got = tuple(projections.shape) if isinstance(projections, Tensor) else type(projections).__name__
+        raise ValueError(f"projections must be (M, {', '.join(map(str, x.shape))}), got {got}")
+    check_like("projections", projections, (len(projections), *x.shape), x)
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        score = evaluate_score(score_fn, x, sigma)
+        losses = [_inner(v, _input_gradient(_inner(v, score), x)) + 0.5 * squared_term(score, v) for v in projections]
+        return torch.stack(losses).mean(0)
+
+
+def _input_gradient(values: Tensor, x: Tensor) -> Tensor:
+    """The gradient of each example's value in that example, (B,) and (B, *D) -> (B, *D)."""
+    if not values.requires_grad:
+        raise ValueError("score_fn returned a score with no gradient in x; do not detach it or use no_grad inside")
+    (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True, materialize_grads=True)
+    return gradient
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each pair of examples, (B, *D) and (B, *D) -> (B,)."""
+    return (a * b).flatten(1).sum(1)
+
+
+def _squared_norm(a: Tensor) -> Tensor:
+    """Squared length of each example, (B, *D) -> (B,)."""
+    return _inner(a, a)

@@ -1,0 +1,75 @@
+"""Annealed Langevin dynamics: Langevin dynamics down a ladder of noise levels."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.protocol import ScoreFn, check_examples, evaluate_score
+from ncsn_lib.samplers.langevin import Callback, langevin_dynamics
+from ncsn_lib.schedules import langevin_step_sizes
+
+
+@torch.no_grad()
+def annealed_langevin_dynamics(
+    score_fn: ScoreFn,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    eps: float,
+    num_steps: int,
+    denoise: bool = False,
+    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1).
+
+    Runs `num_steps` of Langevin dynamics at each level with step size alpha_i = eps * sigma_i^2 / sigma_L^2,
+    each level starting where the one before it ended.
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) starting states; the paper draws images uniformly in [0, 1].
+        sigmas: (L,) decreasing noise levels, in the units of `x`.
+        eps: the step size at the last level, in squared units of `x`. The paper's epsilon, for the step
+            `x + alpha/2 * score + sqrt(alpha) * noise`. The authors' image code steps
+            `x + step_lr * score + sqrt(2 * step_lr) * noise`: for the same chain pass eps = 2 * step_lr.
+        num_steps: the number of steps T at each level.
+        denoise: end with x + sigma_L^2 * score, the mean of the clean data given x (Tweedie's formula).
+        randn_like: draws unit normal noise shaped like its argument.
+        callback: is called with a `SamplerStep` after each of the L * T steps, not after the denoising.
+
+    Returns:
+        (B, *D) samples; `x` itself is left as it was.
+
+    Raises:
+        ValueError: a ladder that does not decrease, eps that is not finite and positive, fewer than one step.
+    """
+    check_examples(x)
+    step_sizes = langevin_step_sizes(sigmas, eps).tolist()
+    for level, (sigma, step_size) in enumerate(zip(sigmas.tolist(), step_sizes, strict=True)):
+        x = langevin_dynamics(
+            score_fn,
+            x,
+            sigma,
+            step_size=step_size,
+            num_steps=num_steps,
+            randn_like=randn_like,
+            callback=callback and (lambda step, level=level: callback(step._replace(level=level))),
+        )
+    return denoising_step(score_fn, x, sigma) if denoise else x
+
+
+@torch.no_grad()
+def denoising_step(score_fn: ScoreFn, x: Tensor, sigma: float) -> Tensor:
+    """The expected clean data given noisy data, x + sigma^2 * score (Tweedie's formula; Robbins 1956).
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) data with noise of standard deviation `sigma`.
+        sigma: the noise level, in the units of `x`.
+
+    Returns:
+        (B, *D) denoised data.
+    """
+    return x + sigma**2 * evaluate_score(score_fn, x, x.new_full((len(x),), sigma))

@@ -1,0 +1,87 @@
+"""Langevin dynamics: follow the score, add noise, repeat."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_positive, evaluate_score
+
+
+class SamplerStep(NamedTuple):
+    """What a sampler's `callback` is handed after each step."""
+
+    x: Tensor
+    """(B, *D) the state after the step; the sampler's own tensor, clone it to keep it."""
+    level: int
+    """Index of the noise level, 0 for the largest."""
+    step: int
+    """Index of the step within its level, from 0."""
+    sigma: float
+    """The noise level."""
+    step_size: float
+    """The step size alpha."""
+
+
+Callback = Callable[[SamplerStep], None]
+
+
+def langevin_step(x: Tensor, score: Tensor, step_size: float, noise: Tensor) -> Tensor:
+    """One step of Langevin dynamics, x + alpha/2 * score + sqrt(alpha) * z (Song & Ermon 2019, Eq. 4).
+
+    Args:
+        x: (B, *D) current states.
+        score: (B, *D) the score at `x`, in inverse units of `x`.
+        step_size: alpha, in squared units of `x`.
+        noise: (B, *D) unit normal draws z.
+
+    Returns:
+        (B, *D) next states.
+    """
+    return x + 0.5 * step_size * score + step_size**0.5 * noise
+
+
+@torch.no_grad()
+def langevin_dynamics(
+    score_fn: ScoreFn,
+    x: Tensor,
+    sigma: float,
+    *,
+    step_size: float,
+    num_steps: int,
+    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Unadjusted Langevin dynamics at one noise level (Song & Ermon 2019, Eq. 4).
+
+    As the step size goes to 0 and the number of steps to infinity the chain samples the density whose score
+    it follows. At a finite step it has a bias: on N(0, s^2 I) its variance is
+    s^2 / (1 - step_size / (4 s^2)), and it diverges from step_size = 4 s^2 on.
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) starting states.
+        sigma: the noise level handed to the model, in the units of `x`; 0 for a density that takes none.
+        step_size: alpha, in squared units of `x`.
+        num_steps: the number of steps T.
+        randn_like: draws unit normal noise shaped like its argument.
+        callback: is called with a `SamplerStep` after each step.
+
+    Returns:
+        (B, *D) states after the last step; `x` itself is left as it was.
+
+    Raises:
+        ValueError: a step size that is not finite and positive, a negative sigma, fewer than one step, a
+            score of another shape than x.
+    """
+    check_examples(x)
+    step_size = check_positive("step_size", step_size)
+    if not sigma >= 0:
+        raise ValueError(f"sigma must be at least 0, got {sigma!r}")
+    levels = x.new_full((len(x),), float(sigma))
+    for step in range(check_count("num_steps", num_steps)):
+        x = langevin_step(x, evaluate_score(score_fn, x, levels), step_size, randn_like(x))
+        if callback is not None:
+            callback(SamplerStep(x, 0, step, float(sigma), step_size))
+    return x

@@ -1,0 +1,241 @@
+"""The training loop: it is handed a network, images and an objective, and knows none of them."""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ncsn_lib.losses import ncsn_loss, variance_weight
+from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_positive
+from ncsn_lib.schedules import check_sigmas
+
+Draws = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained."""
+
+    num_steps: int
+    """Optimiser steps."""
+    batch_size: int
+    """Images per step."""
+    learning_rate: float
+    """Adam's learning rate, its largest value if it varies."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates of the gradient's mean and square."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0."""
+    cosine_decay: bool = False
+    """Let the learning rate fall to 0 along a cosine by the last step."""
+    max_grad_norm: float | None = None
+    """Scale the gradient down to this norm if it is longer; None: never."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the weights, reached gradually; the average is what samples."""
+    seed: int = 0
+    """Seed of the weights, the batches and the noise."""
+
+    def __post_init__(self):
+        """Refuse settings that cannot train."""
+        for name in ("num_steps", "batch_size"):
+            check_count(name, getattr(self, name))
+        check_count("warmup_steps", self.warmup_steps, minimum=0)
+        check_count("seed", self.seed, minimum=0)
+        check_positive("learning_rate", self.learning_rate)
+        if self.max_grad_norm is not None:
+            check_positive("max_grad_norm", self.max_grad_norm)
+        for name, value in [
+            ("ema_decay", self.ema_decay),
+            ("betas[0]", self.betas[0]),
+            ("betas[1]", self.betas[1]),
+        ]:
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup_steps))
+        return rate * 0.5 * (1 + math.cos(math.pi * step / self.num_steps)) if self.cosine_decay else rate
+
+
+class Objective(Protocol):
+    """What the loop minimises: draws are made apart from the loss, so that the loss is a pure function."""
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
+        """The random numbers that the loss of the batch `x` takes, one row per example."""
+        ...
+
+    def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
+        """The scalar loss of the batch."""
+        ...
+
+    def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:
+        """In words, where the loss of the batch is not finite."""
+        ...
+
+
+class NCSNObjective:
+    """The NCSN loss with a level per image drawn uniformly (Song & Ermon 2019, Eq. 6).
+
+    Args:
+        sigmas: (L,) decreasing noise levels, in the units of the images.
+        weight: lambda(sigma), sigma^2 by default.
+    """
+
+    def __init__(self, sigmas: Tensor, weight: Callable[[Tensor], Tensor] = variance_weight):
+        self.sigmas, self.weight = check_sigmas(sigmas), weight
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
+        """Levels `labels` (B,) and unit normal `noise` (B, *D)."""
+        labels = torch.randint(len(self.sigmas), (len(x),), generator=generator, device=x.device)
+        return {"labels": labels, "noise": torch.randn(x.shape, generator=generator, device=x.device)}
+
+    def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
+        """The mean over the batch of the weighted denoising loss."""
+        return ncsn_loss(score_fn, x, self.sigmas.to(x.device), weight=self.weight, **draws)
+
+    def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:
+        """Names the levels at which the loss is not finite, or the images."""
+        if not x.isfinite().all():
+            return "the images hold values that are not finite"
+        bad = []
+        with torch.no_grad():
+            for label in draws["labels"].unique().tolist():
+                rows = draws["labels"] == label
+                part = {name: value[rows] for name, value in draws.items()}
+                if not self.loss(score_fn, x[rows], part).isfinite():
+                    bad.append(f"{label + 1} (sigma = {self.sigmas[label]:.4g})")
+        return f"noise level {', '.join(bad)} of {len(self.sigmas)}" if bad else "the sum over the batch"
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss is NaN or infinite; the weights are those before the step that failed."""
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while a network trains."""
+
+    network: nn.Module
+    ema: AveragedModel
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+
+    @classmethod
+    def start(cls, network: nn.Module, settings: TrainingSettings) -> "TrainingState":
+        """The state before the first step."""
+        optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, fused=True)
+        return cls(network, AveragedModel(network, multi_avg_fn=warmed_up_ema(settings.ema_decay)), optimizer)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that training needs to go on, by name, but the averaged weights."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        return tensors | {"ema.n_averaged": self.ema.n_averaged}
+
+    def load(self, step: int, weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+        """Set the state to what `tensors()` and the averaged weights were at `step`."""
+        self.step = step
+        self.ema.module.load_state_dict(weights)
+        self.ema.n_averaged.copy_(tensors["ema.n_averaged"])
+        self.network.load_state_dict(
+            {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        )
+        state = self.optimizer.state_dict()
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, moment = name.split(".")
+                state["state"].setdefault(int(index), {})[moment] = value
+        self.optimizer.load_state_dict(state)
+
+
+def train(
+    state: TrainingState,
+    images: Tensor,
+    objective: Objective,
+    settings: TrainingSettings,
+    *,
+    callback: Callable[[TrainingState, float], None] | None = None,
+) -> TrainingState:
+    """Minimise an objective with Adam, keeping a moving average of the weights.
+
+    The batch and the draws of a step follow from the seed and the step's number alone, so a run that goes on from
+    a saved state ends with the same weights, bit for bit, as one that was never cut.
+
+    Args:
+        state: where to start; changed in place.
+        images: (N, *D) training images on the network's device, N at least the batch size.
+        objective: what to minimise.
+        settings: how.
+        callback: is called after each step with the state and the step's loss.
+
+    Returns:
+        The state after `settings.num_steps` steps; sample with `state.ema.module`.
+
+    Raises:
+        ValueError: fewer images than a batch.
+        NonFiniteLossError: the loss is NaN or infinite, before the weights are touched.
+    """
+    check_examples(images)
+    state.network.train()
+    for step in range(state.step, settings.num_steps):
+        generator = step_generator(settings.seed, step, images.device)
+        x = images[batch_indices(len(images), settings.batch_size, settings.seed, step)]
+        draws = objective.draw(x, generator)
+        loss = objective.loss(state.network, x, draws)
+        value = loss.item()
+        if not math.isfinite(value):
+            where = objective.explain(state.network, x, draws)
+            raise NonFiniteLossError(
+                f"the loss is {value} at step {step}: {where}; lower the learning rate ({settings.learning_rate})"
+            )
+        state.optimizer.zero_grad()
+        loss.backward()
+        if settings.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(state.network.parameters(), settings.max_grad_norm)
+        for group in state.optimizer.param_groups:
+            group["lr"] = settings.learning_rate_at(step)
+        state.optimizer.step()
+        state.ema.update_parameters(state.network)
+        state.step = step + 1
+        if callback is not None:
+            callback(state, value)
+    state.network.eval()
+    state.ema.eval()
+    return state
+
+
+def warmed_up_ema(decay: float) -> Callable:
+    """Torch's exponential moving average with a decay that rises to `decay`, so that it forgets the first steps."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
+        count = int(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, num_averaged)
+
+    return update
+
+
+def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """The random generator of one training step, the same whenever the step is run."""
+    state = np.random.SeedSequence((seed, 1, step)).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
+
+
+def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """Which images a step sees: (batch_size,) indices from a new order of the images each epoch."""
+    if num_images < batch_size:
+        raise ValueError(f"batch_size must be at most the number of images, {num_images}, got {batch_size}")
+    epoch, position = divmod(step, num_images // batch_size)
+    return _epoch_order(num_images, seed, epoch)[position * batch_size : (position + 1) * batch_size]
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng((seed, 0, epoch)).permutation(num_images))
