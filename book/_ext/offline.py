@@ -1,8 +1,9 @@
 """Sphinx extension: everything a page needs is served from the book itself.
 
 `book/assets` is copied to `_static` (so `book/assets/vendor` is found at `_static/vendor`), the book's style
-sheet is added to each page, and the one outside link that matplotlib writes into an animation is taken out:
-the theme has the same icons already.
+sheet is added to each page. Two things are taken out: the icon font on a CDN that matplotlib's animations link to
+(the theme has the same icons), and thebe, which jupyter-book loads even where it is switched off, twice, so that
+every page would begin with a script error.
 """
 
 import re
@@ -22,9 +23,16 @@ def drop_outside_styles(app, pagename, templatename, context, doctree):
         context["body"] = OUTSIDE_STYLE.sub("", context["body"])
 
 
+def drop_thebe(app, pagename, templatename, context, doctree):
+    """Remove thebe's scripts from the page's head."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [s for s in scripts if "thebe" not in f"{s} {getattr(s, 'attributes', '')}".lower()]
+
+
 def setup(app):
     """Connect the extension."""
     app.connect("config-inited", serve_assets)
     app.connect("html-page-context", drop_outside_styles)
+    app.connect("html-page-context", drop_thebe)
     app.add_css_file("book.css", priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,13 +3,14 @@
     python book/_tools/build.py            what changed since the last good build
     python book/_tools/build.py --fresh    everything, every chapter executed again
 
-A warning is an error. Chapters are executed through jupyter-cache, which is keyed on their code cells alone;
-so the entries of chapters whose library or stored results changed are dropped first. After a build that failed,
-and when the style, the configuration or the table of contents changed, every page is written again: Sphinx
-would neither repeat its warnings nor copy the changed assets otherwise.
+A warning is an error. jupyter-cache, which keeps the outputs, looks at a chapter's code alone; so what it
+keeps is dropped first where the library or a stored result changed. After a build that failed, and when the
+style, the configuration or the table of contents changed, every page is written again: Sphinx would neither
+repeat its warnings nor copy the changed assets otherwise. All that Sphinx said is in _build/build.log.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -34,8 +35,10 @@ from jupyter_cache import get_cache
 
 BUILD = ROOT / "_build"
 STATE = BUILD / "state.json"
+LOG = BUILD / "build.log"
 WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL|SEVERE):")
-NOISE = re.compile(r"^(reading|writing|copying|checking|loading|looking|updating|pickling|preparing|dumping)")
+PROGRESS = re.compile(r"Execut(ing|ed) notebook")
+KERNEL = "[IPKernelApp]"  # how the kernel talks to us is no concern of the book
 
 
 def current_state():
@@ -63,20 +66,29 @@ def drop_stale_outputs(old, new):
 
 
 def run_sphinx(everything):
-    """Run jupyter-book, show its progress, and return its exit status and the warnings it wrote."""
+    """Run jupyter-book, show what it executes and warns of; return its exit status and the warnings."""
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     command += ["build", str(ROOT), "-W", "-n", "--keep-going"] + ["--all"] * everything
     process = subprocess.Popen(
-        command, cwd=ROOT, text=True, encoding="utf-8", errors="replace",
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        command,
+        cwd=ROOT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     warnings = []
-    for line in process.stdout:
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
-        if WARNING.search(plain):
-            warnings.append(plain)
-        if plain and not NOISE.match(plain):
-            say("   ", plain)
+    with LOG.open("w", encoding="utf-8") as log:
+        for line in process.stdout:
+            plain = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+            log.write(plain + "\n")
+            if KERNEL in plain:
+                continue
+            if WARNING.search(plain):
+                warnings.append(plain)
+            if PROGRESS.search(plain) or WARNING.search(plain):
+                say("   ", plain.replace(f"{ROOT}{os.sep}", ""))
     return process.wait(), warnings
 
 
@@ -84,26 +96,26 @@ def build(fresh):
     """Build; return the exit status."""
     started = time.perf_counter()
     old = json.loads(STATE.read_text()) if STATE.exists() and not fresh else {}
-    STATE.unlink(missing_ok=True)  # until this build has ended well there is no last good build
     if fresh and BUILD.exists():
         shutil.rmtree(BUILD)
     new = current_state()
     stale = drop_stale_outputs(old, new)
-    everything = not old or any(old.get(part) != new[part] for part in ("site", "library"))
-    everything = everything or bool(stale)
+    changed = any(old.get(part) != new[part] for part in ("site", "library"))
+    everything = bool(changed or stale or not old.get("good"))
     if everything:
         shutil.rmtree(HTML, ignore_errors=True)  # no asset and no page of an earlier book stays behind
     say(f"Building {'every page' if everything else 'the pages that changed'}; a warning is an error.")
     if stale:
         say("Executed again, because the library or a stored result changed:", *stale)
+    BUILD.mkdir(exist_ok=True)
+    STATE.write_text(json.dumps(new | {"good": False}, indent=1))
     status, warnings = run_sphinx(everything)
     seconds = time.perf_counter() - started
     if status or warnings:
-        say(f"\nThe book did not build: {len(warnings)} warnings, exit status {status}, {seconds:.0f} s.")
-        say(*(f"  {line}\n" for line in warnings))
+        say(f"\nNot built: {len(warnings)} warnings, exit status {status}, {seconds:.0f} s. The end of {LOG}:")
+        say("".join(LOG.read_text(encoding="utf-8").splitlines(keepends=True)[-40:]))
         return status or 1
-    BUILD.mkdir(exist_ok=True)
-    STATE.write_text(json.dumps(new, indent=1))
+    STATE.write_text(json.dumps(new | {"good": True}, indent=1))
     say(f"\nThe book is built, with 0 warnings, in {seconds:.0f} s. Open {HTML / 'index.html'}")
     return 0
 

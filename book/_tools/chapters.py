@@ -72,9 +72,7 @@ def machine():
 
 def command_line(description):
     """Start a command line whose help keeps the lines of the module's docstring."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def say(*words):

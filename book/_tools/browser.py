@@ -1,0 +1,71 @@
+"""A browser and a local server for the built book, for its screenshots and its test."""
+
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge", "chrome")
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def find_chromium():
+    """The path of a Chromium: $NCSN_CHROMIUM, or the first on the path; None where there is none."""
+    named = os.environ.get("NCSN_CHROMIUM")
+    if named:
+        return named if Path(named).exists() else None
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def built_pages(html):
+    """Every page of a built book, relative to its folder."""
+    found = [page.relative_to(html) for page in html.rglob("*.html")]
+    return sorted(page.as_posix() for page in found if page.parts[0] not in ("_static", "_sources"))
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a line on the terminal for each."""
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+@contextmanager
+def local_server(html):
+    """Serve a folder on a free port of this machine; gives its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(html))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def chromium(executable):
+    """Start the browser, without a window; gives Playwright's browser."""
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()
+
+
+def settle(page):
+    """Wait until a page has done what it does on load: fonts, mathematics, widgets, pictures."""
+    page.evaluate(
+        """async () => {
+          await document.fonts.ready;
+          if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
+          const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
+          const alive = () => document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
+          for (let i = 0; i < 80 && alive() < views.length; i++) await new Promise(r => setTimeout(r, 50));
+          await Promise.all([...document.images].filter(i => i.src).map(i => i.decode().catch(() => 0)));
+          await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+        }"""
+    )
