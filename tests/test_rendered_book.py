@@ -1,0 +1,202 @@
+"""The browser gate: every page of the built book, in a Chromium that reaches no other machine.
+
+`defects` looks at one open page and returns what is wrong with it. The first test holds each page of the book to an
+empty list; the second one gives it pages that are broken on purpose, each in one way, and holds it to finding that.
+"""
+
+import hashlib
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+VENDOR = ROOT / "book" / "assets" / "vendor"
+browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
+PAGES = browser.built_pages(HTML)
+VISITS = {"light": browser.WIDE, "dark": browser.PHONE}
+
+# What one look at a settled page finds. Text that is not shown, and code, may hold TeX.
+LOOK = r"""() => {
+  const found = [];
+  const shown = e => e.getClientRects().length > 0;
+  const formulas = document.querySelectorAll(".math").length;
+  const typeset = document.querySelectorAll("mjx-container").length;
+  if (typeset < formulas) found.push(`math: ${formulas} formulas, ${typeset} typeset`);
+  const merror = '[data-mml-node="merror"], mjx-merror, mjx-container [style*="color: red"]';
+  for (const e of document.querySelectorAll(merror)) found.push(`math: MathJax failed at ${e.textContent}`);
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let n; (n = walker.nextNode());) {
+    if (n.parentElement.closest("code, pre, script, style, mjx-container, textarea")) continue;
+    if (/\\[([]|\\[)\]]|\$\$|\\(frac|sum|log|nabla|sigma|mathbf)\b/.test(n.data))
+      found.push(`math: raw TeX in the text: ${n.data.trim().slice(0, 60)}`);
+  }
+  const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
+  const alive = document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
+  if (alive < views) found.push(`widget: ${views} on the page, ${alive} alive`);
+  if (document.querySelector(".jupyter-widgets-error-widget")) found.push("widget: one shows an error");
+  for (const i of document.images) {
+    const name = i.currentSrc.slice(0, 80) || i.outerHTML.slice(0, 80);
+    if (!i.alt.trim()) found.push(`image: no alternative text: ${name}`);
+    if (!i.naturalWidth) found.push(`image: not loaded: ${name}`);
+  }
+  const article = document.querySelector(".bd-article");
+  if (article) {
+    const linear = v => v <= .04 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    const rgb = c => c.match(/[\d.]+/g).slice(0, 3).map(v => linear(v / 255));
+    const light = c => { const [r, g, b] = rgb(c); return .2126 * r + .7152 * g + .0722 * b + .05; };
+    const pair = [light(getComputedStyle(article).color), light(getComputedStyle(document.body).backgroundColor)];
+    const ratio = Math.max(...pair) / Math.min(...pair);
+    if (ratio < 7) found.push(`contrast: ${ratio.toFixed(1)} of text on its ground`);
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    if (dark != pair[1] < .18) found.push("contrast: the page does not follow the reader's light or dark");
+  }
+  return found;
+}"""
+
+WIDTH = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+# The pictures that a widget shows now.
+PICTURES = """view => [...view.querySelectorAll("img, canvas, svg")].filter(e => e.getClientRects().length)
+  .map(e => e.currentSrc || (e.toDataURL ? e.toDataURL() : e.outerHTML)).join()"""
+
+
+def listen(context, address, found):
+    """Note what a page says to its console, and whom it calls; only this machine answers."""
+    page = context.new_page()
+
+    def answer(route):
+        found.append(f"outside: {route.request.url}")
+        route.abort()
+
+    context.route(lambda url: not url.startswith((f"{address}/", "data:", "blob:")), answer)
+    page.on("pageerror", lambda error: found.append(f"script: {error}"))
+    page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("response", lambda r: found.append(f"missing: {r.status} {r.url}") if r.status >= 400 else None)
+    return page
+
+
+def still_sliders(page):
+    """Move every slider that stands beside pictures by a key; return those that changed no picture."""
+    found = []
+    for view in page.query_selector_all(".widget-subarea"):
+        handle = view.query_selector("[role=slider], input[type=range]")
+        before = view.evaluate(PICTURES)
+        if not handle or not before:
+            continue
+        last = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        handle.focus()
+        page.keyboard.press("ArrowLeft" if last else "ArrowRight")
+        for _ in range(20):
+            if view.evaluate(PICTURES) != before:
+                break
+            page.wait_for_timeout(50)
+        else:
+            found.append("widget: a slider moves and its picture stays")
+    return found
+
+
+def defects(chromium, address, name, scheme):
+    """What is wrong with a page, in one colour scheme, at both widths."""
+    found = []
+    context = chromium.new_context(color_scheme=scheme, viewport=VISITS[scheme])
+    page = listen(context, address, found)
+    page.goto(f"{address}/{name}")
+    browser.settle(page)
+    page.wait_for_timeout(150)  # for what comes late
+    found += page.evaluate(LOOK) + still_sliders(page)
+    for viewport in (browser.WIDE, browser.PHONE):
+        page.set_viewport_size(viewport)
+        page.wait_for_timeout(60)
+        if (too_wide := page.evaluate(WIDTH)) > 1:
+            found.append(f"width: {too_wide} px wider than a window of {viewport['width']} px")
+    context.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    executable = browser.find_chromium()
+    if executable is None:
+        pytest.skip("no Chromium on the path, and none named by NCSN_CHROMIUM")
+    with browser.chromium(executable) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address():
+    with browser.local_server(HTML) as served:
+        yield served
+
+
+@pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book` first")
+def test_the_book_is_whole():
+    assert "index.html" in PAGES
+    assert len(PAGES) >= 5
+
+
+@pytest.mark.parametrize("scheme", VISITS)
+@pytest.mark.parametrize("name", PAGES or [pytest.param("", marks=pytest.mark.skip("the book is not built"))])
+def test_page(chromium, address, name, scheme):
+    assert defects(chromium, address, name, scheme) == []
+
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+VIEW = '<script type="application/vnd.jupyter.widget-view+json">{}</script>'
+SLIDER = (
+    '<div class="widget-subarea"><div class="jupyter-widgets"><input type="range" {}><img alt="a" src="{}"></div></div>'
+)
+MOVED = "oninput=\"this.nextSibling.src=this.nextSibling.src.replace('AAAP', 'AAEP')\""
+SOUND = f'<p>A sound page.</p><img alt="a dot" src="{PIXEL}">{VIEW}{SLIDER.format(MOVED, PIXEL)}'
+BROKEN = {
+    "outside": '<img alt="a" src="https://example.org/a.png">',
+    "script": "<script>undefined_function()</script>",
+    "console": "<script>console.error('something')</script>",
+    "missing": '<script src="absent.js"></script>',
+    "math: 1 formulas": '<span class="math">x</span>',
+    "math: MathJax failed": '<mjx-container><g data-mml-node="merror">x</g></mjx-container>',
+    "math: raw TeX": r"<p>The score \(s\) of it</p>",
+    "math: raw TeX in the text: $$": "<p>$$s = 1$$</p>",
+    "widget: 1 on the page, 0 alive": VIEW,
+    "widget: one shows an error": '<div class="jupyter-widgets-error-widget">no</div>',
+    "widget: a slider moves": VIEW + SLIDER.format("", PIXEL),
+    "image: no alternative text": f'<img src="{PIXEL}">',
+    "image: not loaded": '<img alt="a" src="data:image/png;base64,AAAA">',
+    "width: ": '<div style="width: 1000px">wide</div>',
+    "contrast: 1.": "<style>body { background: #fff } .bd-article { color: #eee }</style>",
+    "contrast: the page does not": "<style>body { background: #000 } .bd-article { color: #fff }</style>",
+}
+
+
+@pytest.fixture(scope="module")
+def broken_book(tmp_path_factory):
+    """A folder of small pages: a sound one, and one for each defect."""
+    folder = tmp_path_factory.mktemp("broken")
+    frame = '<!doctype html><html><head><link rel="icon" href="data:,"><style>body {{ background: #fff }}</style>{}'
+    for number, body in enumerate(["", *BROKEN.values()]):
+        page = frame.format(f'</head><body><div class="bd-article">{body or SOUND}</div></body></html>')
+        (folder / f"{number}.html").write_text(page, encoding="utf-8")
+    with browser.local_server(folder) as served:
+        yield served
+
+
+def test_the_gate_passes_a_sound_page(chromium, broken_book):
+    assert defects(chromium, broken_book, "0.html", "light") == []
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)), ids=list(BROKEN))
+def test_the_gate_finds(chromium, broken_book, number):
+    wanted = list(BROKEN)[number]
+    found = defects(chromium, broken_book, f"{number + 1}.html", "light")
+    assert any(line.startswith(wanted) for line in found), found
+
+
+def test_vendored_files_are_as_published():
+    lines = (VENDOR / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    listed = {name: wanted for wanted, name in (line.split(maxsplit=1) for line in lines)}
+    here = {p.relative_to(VENDOR).as_posix(): p for p in VENDOR.rglob("*") if p.is_file()}
+    assert set(here) - {"SHA256SUMS", "VENDOR.md"} == set(listed)
+    for name, wanted in listed.items():
+        assert hashlib.sha256(here[name].read_bytes()).hexdigest() == wanted, name
