@@ -104,6 +104,8 @@ def defects(chromium, address, name, scheme):
     context = chromium.new_context(color_scheme=scheme, viewport=VISITS[scheme])
     page = listen(context, address, found)
     page.goto(f"{address}/{name}")
+    page.wait_for_function("() => !document.querySelector('meta[http-equiv=refresh]')")  # index.html leads on
+    page.wait_for_load_state()
     browser.settle(page)
     page.wait_for_timeout(150)  # for what comes late
     found += page.evaluate(LOOK) + still_sliders(page)
