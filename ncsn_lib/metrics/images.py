@@ -28,7 +28,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     if min(len(x), len(y)) < 2:
         raise ValueError(f"x and y must hold two examples or more, got {len(x)} and {len(y)}")
     x, y = x.flatten(1).double(), y.flatten(1).double()
-    cov_x, cov_y = torch.cov(x.T).atleast_2d(), torch.cov(y.T).atleast_2d()
+    cov_x, cov_y = torch.atleast_2d(torch.cov(x.T)), torch.atleast_2d(torch.cov(y.T))
     # tr (C_x C_y)^(1/2) through the symmetric C_x^(1/2) C_y C_x^(1/2), which has the same eigenvalues.
     values, vectors = torch.linalg.eigh(cov_x)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
