@@ -86,7 +86,7 @@ def _damaged_member(path: Path) -> str | None:
 def _network_state(path: Path, content) -> dict[str, Tensor]:
     """The network's tensors by name, without "module.", the EMA weights in place of the raw ones."""
     if not isinstance(content, list) or len(content) < 2:
-        raise _refuse(path, f"a {type(content).__name__}" + _of_length(content))
+        raise _refuse(path, "content of type " + _type(content))
     state = _tensors(path, content[0], "the network")
     if len(content) > 4:
         ema = _tensors(path, content[4], "the EMA weights")
@@ -101,7 +101,7 @@ def _network_state(path: Path, content) -> dict[str, Tensor]:
 def _tensors(path: Path, value, what: str) -> dict[str, Tensor]:
     """`value` as a dict of finite floating-point tensors, their names without "module."."""
     if not isinstance(value, dict) or not value:
-        raise _refuse(path, f"as {what} a {type(value).__name__}" + _of_length(value))
+        raise _refuse(path, f"{what} of type {_type(value)}")
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             kind = getattr(tensor, "dtype", type(tensor).__name__)
@@ -155,5 +155,6 @@ def _some(names: list[str], limit: int = 4) -> str:
     return ", ".join(map(str, names[:limit])) + more
 
 
-def _of_length(value) -> str:
-    return f" of {len(value)}" if isinstance(value, list | dict | tuple) else ""
+def _type(value) -> str:
+    """What `value` is, and of what length where it has one."""
+    return type(value).__name__ + (f" with {len(value)} entries" if isinstance(value, list | dict) else "")
