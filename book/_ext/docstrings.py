@@ -6,17 +6,22 @@ an attribute stays a sentence, where napoleon would take the words before a colo
 
 import re
 
-SHAPE = re.compile(r"(?<![`\w])\(\*?[A-Z](?:, ?(?:\*?[A-Z]|\d+))*,?\)(?!`)")
-STAR = re.compile(r"(?<![\\*`\w])\*(?=[A-Za-z]+\b)")
+SHAPE = re.compile(r"(?<![`\w])\([A-Z](?:_\w+)?(?:, ?\*?\w+|,)+\)(?!`)")
+STAR = re.compile(r"(?<![\\*`\w])\*(?=\w)")
+
+
+def outside_code(pattern, replacement, line):
+    """Replace where a line is not code already."""
+    parts = line.split("``")
+    parts[::2] = [pattern.sub(replacement, part) for part in parts[::2]]
+    return "``".join(parts)
 
 
 def prepare(app, what, name, obj, options, lines):
     """Rewrite a docstring in place, before napoleon reads it."""
     for number, line in enumerate(lines):
-        parts = line.split("``")
-        for even in range(0, len(parts), 2):  # the odd ones are code already
-            parts[even] = STAR.sub(r"\\*", parts[even]) if "`" in parts[even] else SHAPE.sub(r"``\g<0>``", parts[even])
-        lines[number] = "``".join(parts)
+        line = outside_code(SHAPE, r"``\g<0>``", line)
+        lines[number] = outside_code(STAR, r"\\*", line)
     if what in ("attribute", "data") and lines and ":" in lines[0]:
         lines[0] = ": " + lines[0]
 
