@@ -6,15 +6,18 @@ an attribute stays a sentence, where napoleon would take the words before a colo
 
 import re
 
-SHAPE = re.compile(r"(?<![`\w])\([A-Z](?:_\w+)?(?:, ?\*?\w+|,)+\)(?!`)")
+SHAPE = re.compile(r"(?<![`\w])\([A-Z](?:_\w+)?(?:, ?(?:\*?\w+|\.\.\.)|,)+\)(?!`)")
 STAR = re.compile(r"(?<![\\*`\w])\*(?=\w)")
+
+
+CODE = re.compile(r"(``.+?``|`[^`]+`)")
 
 
 def outside_code(pattern, replacement, line):
     """Replace where a line is not code already."""
-    parts = line.split("``")
+    parts = CODE.split(line)
     parts[::2] = [pattern.sub(replacement, part) for part in parts[::2]]
-    return "``".join(parts)
+    return "".join(parts)
 
 
 def prepare(app, what, name, obj, options, lines):
