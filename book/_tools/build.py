@@ -36,6 +36,7 @@ from jupyter_cache import get_cache
 BUILD = ROOT / "_build"
 STATE = BUILD / "state.json"
 LOG = BUILD / "build.log"
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL|SEVERE):")
 PROGRESS = re.compile(r"Execut(ing|ed) notebook")
 KERNEL = "[IPKernelApp]"  # how the kernel talks to us is no concern of the book
@@ -81,7 +82,7 @@ def run_sphinx(everything):
     warnings = []
     with LOG.open("w", encoding="utf-8") as log:
         for line in process.stdout:
-            plain = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+            plain = ANSI.sub("", line).rstrip()
             log.write(plain + "\n")
             if KERNEL in plain:
                 continue
@@ -90,6 +91,13 @@ def run_sphinx(everything):
             if PROGRESS.search(plain) or WARNING.search(plain):
                 say("   ", plain.replace(f"{ROOT}{os.sep}", ""))
     return process.wait(), warnings
+
+
+def failures():
+    """The end of what each chapter said that failed to execute."""
+    for report in sorted(HTML.rglob("reports/**/*.err.log")):
+        plain = ANSI.sub("", report.read_text(encoding="utf-8")).rstrip().splitlines()
+        yield "\n".join([f"\n{report.stem.removesuffix('.err')} failed:", *plain[-20:]])
 
 
 def build(fresh):
@@ -112,8 +120,8 @@ def build(fresh):
     status, warnings = run_sphinx(everything)
     seconds = time.perf_counter() - started
     if status or warnings:
-        say(f"\nNot built: {len(warnings)} warnings, exit status {status}, {seconds:.0f} s. The end of {LOG}:")
-        say("".join(LOG.read_text(encoding="utf-8").splitlines(keepends=True)[-40:]))
+        say(*failures(), sep="\n")
+        say(f"\nNot built: {len(warnings)} warnings, exit status {status}, {seconds:.0f} s. See {LOG}")
         return status or 1
     STATE.write_text(json.dumps(new | {"good": True}, indent=1))
     say(f"\nThe book is built, with 0 warnings, in {seconds:.0f} s. Open {HTML / 'index.html'}")

@@ -75,9 +75,9 @@ def command_line(description):
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def say(*words):
+def say(*words, sep=" "):
     """Print at once, also into a pipe."""
-    print(*words, flush=True)
+    print(*words, sep=sep, flush=True)
 
 
 def use_utf8():
