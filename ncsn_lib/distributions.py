@@ -12,7 +12,15 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import check_count, check_examples, check_floating, check_positive, per_example
+from ncsn_lib.protocol import (
+    check_count,
+    check_examples,
+    check_floating,
+    check_not_negative,
+    check_number,
+    check_positive,
+    per_example,
+)
 
 Sigma = float | Tensor
 LOG_2PI = math.log(2 * math.pi)
@@ -42,8 +50,7 @@ class Distribution(ABC):
             ValueError: `num` below 1 or a negative or NaN sigma.
         """
         check_count("num", num)
-        if not 0 <= sigma < math.inf:
-            raise ValueError(f"sigma must be finite and at least 0, got {sigma!r}")
+        sigma = check_not_negative("sigma", sigma)
         x = self._sample(num, generator)
         return x + sigma * _randn_like(x, generator) if sigma else x
 
@@ -103,11 +110,13 @@ class ExactDistribution(Distribution):
         check_examples(x)
         if x.shape[1:] != self.shape:
             raise ValueError(f"x must be (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
-        sigma = sigma if isinstance(sigma, Tensor) and sigma.ndim else x.new_full((len(x),), float(sigma))
+        sigma = sigma if isinstance(sigma, Tensor) and sigma.ndim else x.new_full((len(x),), check_number("sigma", sigma))
         per_example(sigma, x)
         if not ((sigma >= self._smallest_sigma) & sigma.isfinite()).all():
             above = "above 0: without noise this distribution has no density or score in closed form"
-            raise ValueError(f"sigma must be {above if self._smallest_sigma else 'finite and at least 0'}, got {sigma}")
+            raise ValueError(
+                f"sigma must be {above if self._smallest_sigma else 'finite and at least 0'}, got {sigma.tolist()}"
+            )
         return sigma**2
 
     _smallest_sigma = 0.0
@@ -138,7 +147,10 @@ class GaussianMixture(ExactDistribution):
         check_floating("means", means)
         if means.ndim < 2 or len(means) == 0 or not means.isfinite().all():
             raise ValueError(f"means must be (K, *D), finite, K at least 1, got {tuple(means.shape)}")
-        stds = torch.as_tensor(stds, dtype=means.dtype, device=means.device).expand(len(means))
+        stds = torch.as_tensor(stds, dtype=means.dtype, device=means.device)
+        if stds.shape not in ((), (len(means),)):
+            raise ValueError(f"stds must be one number or ({len(means)},), got {tuple(stds.shape)}")
+        stds = stds.expand(len(means))
         if not ((stds >= 0) & stds.isfinite()).all():
             raise ValueError(f"stds must be finite and at least 0, got {stds.tolist()}")
         weights = means.new_ones(len(means)) if weights is None else torch.as_tensor(weights).to(means)
@@ -205,9 +217,9 @@ class UniformBoxes(ExactDistribution):
     def __init__(self, lows: Tensor, highs: Tensor):
         check_floating("lows", lows)
         check_floating("highs", highs)
-        if lows.ndim != 2 or lows.shape != highs.shape or not (highs > lows).all():
+        if lows.ndim != 2 or lows.shape != highs.shape or not ((highs > lows) & (highs - lows).isfinite()).all():
             raise ValueError(
-                f"lows and highs must be (K, D) with highs above lows, got lows {lows.tolist()}, highs {highs.tolist()}"
+                f"lows and highs must be (K, D), finite, with highs above lows, got lows {lows.tolist()}, highs {highs.tolist()}"
             )
         self.lows, self.highs = lows, highs
         volumes = (highs - lows).prod(1)
@@ -258,7 +270,7 @@ class LineSegment(ExactDistribution):
     def __init__(self, start: Tensor, end: Tensor):
         check_floating("start", start)
         check_floating("end", end)
-        if start.ndim != 1 or start.shape != end.shape or torch.equal(start, end):
+        if start.ndim != 1 or start.shape != end.shape or not 0 < (end - start).norm() < math.inf:
             raise ValueError(f"start and end must be two points (D,), got {start.tolist()} and {end.tolist()}")
         self.start, self.end = start, end
         self.length = (end - start).norm()
@@ -305,9 +317,7 @@ class Ring(ExactDistribution):
 
     def __init__(self, radius: float = 1.0, width: float = 0.0):
         self.radius = check_positive("radius", radius)
-        if not 0 <= width < math.inf:
-            raise ValueError(f"width must be finite and at least 0, got {width!r}")
-        self.width = float(width)
+        self.width = check_not_negative("width", width)
         self._smallest_sigma = 0.0 if width else TINY
 
     def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
@@ -337,7 +347,7 @@ class TwoMoons(Distribution):
     shape = (2,)
 
     def __init__(self, width: float = 0.1):
-        self.width = width
+        self.width = check_not_negative("width", width)
 
     def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
         upper = _arc(math.pi * torch.rand(num, generator=generator), 1.0)
@@ -357,7 +367,7 @@ class SwissRoll(Distribution):
     shape = (2,)
 
     def __init__(self, width: float = 0.05):
-        self.width = width
+        self.width = check_not_negative("width", width)
 
     def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
         angle = 1.5 * math.pi * (1 + 2 * torch.rand(num, generator=generator))
@@ -391,19 +401,30 @@ def _randn_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _log_interval_mass(low: Tensor, high: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
     """log P(low < x + sigma z < high) for z ~ N(0, 1), without cancellation far out in either tail."""
-    a, b = (low - x) / sigma, (high - x) / sigma
-    # By symmetry the interval can be moved to the lower tail, where the distribution function is exact.
-    swap = a + b > 0
-    a, b = torch.where(swap, -b, a), torch.where(swap, -a, b)
-    log_a, log_b = torch.special.log_ndtr(a), torch.special.log_ndtr(b)
-    return log_b + torch.log(-torch.expm1(log_a - log_b))
+    _, b, _, below = _lower_tail(low, high, x, sigma)
+    return torch.special.log_ndtr(b) + torch.log1p(-below)
 
 
 def _log_interval_slope(low: Tensor, high: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
     """The derivative of `_log_interval_mass` in x: (phi(a) - phi(b)) / (sigma * mass)."""
-    log_mass = _log_interval_mass(low, high, x, sigma)
+    sign, b, log_ratio, below = _lower_tail(low, high, x, sigma)
+    hazard = math.sqrt(2 / math.pi) / (_scaled_tail(b) * (1 - below))  # phi(b) / mass
+    return sign * hazard * torch.expm1(log_ratio) / sigma
 
-    def ratio(edge: Tensor) -> Tensor:
-        return torch.exp(-0.5 * ((edge - x) / sigma) ** 2 - 0.5 * LOG_2PI - log_mass)
 
-    return (ratio(low) - ratio(high)) / sigma
+def _lower_tail(low: Tensor, high: Tensor, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The interval in units of sigma, moved by symmetry to a < b with a + b <= 0, where no digits are lost.
+
+    Returns the sign of the move, b, log(phi(a) / phi(b)), and Phi(a) / Phi(b).
+    """
+    centre, half = (0.5 * (low + high) - x) / sigma, 0.5 * (high - low) / sigma
+    sign = torch.where(centre > 0, -1.0, 1.0)
+    a, b = -centre.abs() - half, half - centre.abs()
+    # (b^2 - a^2) / 2: from the squares themselves, 1e10 in the tail, nothing would be left of it.
+    log_ratio = -2 * centre.abs() * half
+    return sign, b, log_ratio, log_ratio.exp() * _scaled_tail(a) / _scaled_tail(b)
+
+
+def _scaled_tail(t: Tensor) -> Tensor:
+    """2 exp(t^2 / 2) Phi(t), about 1 / |t| far down in the lower tail, where Phi itself is 0 to the computer."""
+    return torch.special.erfcx(-t / math.sqrt(2))
