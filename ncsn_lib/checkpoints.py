@@ -5,12 +5,13 @@ sample from and to share), `training.safetensors` (everything else that training
 `checkpoint.json` (step, recipe, versions, and the SHA-256 of all three).
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,11 +82,11 @@ def save_checkpoint(
     }
     record["sha256"][RECORD] = _record_hash(record)
     files[RECORD] = (json.dumps(record, indent=2) + "\n").encode()
-    try:
+    with name_last_checkpoint(folder, target):
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".unfinished-*"):
+        for leftover in folder.glob(".unfinished-step-*"):
             shutil.rmtree(leftover)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-step-", dir=folder))
         try:
             for name, content in files.items():
                 _write_to_disk(temporary / name, content)
@@ -97,13 +98,20 @@ def save_checkpoint(
         _flush_folder(folder)
         for old in list_checkpoints(folder)[:-keep]:
             _discard(old)
+    return target
+
+
+@contextlib.contextmanager
+def name_last_checkpoint(folder: Path, target: Path) -> Iterator[None]:
+    """Turn an error of writing `target` into a `CheckpointError` that says which checkpoint in `folder` is left."""
+    try:
+        yield
     except OSError as error:
         last = list_checkpoints(folder)
         raise CheckpointError(
             f"could not save {target}: {error.strerror or error}; free some space or choose another folder. "
             + (f"The last good checkpoint is {last[-1]}" if last else "There is no earlier checkpoint")
         ) from error
-    return target
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -199,7 +199,7 @@ def _device(options: RunOptions) -> torch.device:
     if options.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=options.device)
+        torch.zeros(1, device=options.device).item()
         return torch.device(options.device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"--device {options.device} cannot be used here: {str(error).splitlines()[0]}") from error

@@ -110,7 +110,8 @@ class ExactDistribution(Distribution):
         check_examples(x)
         if x.shape[1:] != self.shape:
             raise ValueError(f"x must be (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
-        sigma = sigma if isinstance(sigma, Tensor) and sigma.ndim else x.new_full((len(x),), check_number("sigma", sigma))
+        if not (isinstance(sigma, Tensor) and sigma.ndim):
+            sigma = x.new_full((len(x),), check_number("sigma", sigma))
         per_example(sigma, x)
         if not ((sigma >= self._smallest_sigma) & sigma.isfinite()).all():
             above = "above 0: without noise this distribution has no density or score in closed form"
@@ -219,7 +220,8 @@ class UniformBoxes(ExactDistribution):
         check_floating("highs", highs)
         if lows.ndim != 2 or lows.shape != highs.shape or not ((highs > lows) & (highs - lows).isfinite()).all():
             raise ValueError(
-                f"lows and highs must be (K, D), finite, with highs above lows, got lows {lows.tolist()}, highs {highs.tolist()}"
+                "lows and highs must be (K, D), finite, with highs above lows, "
+                f"got lows {lows.tolist()}, highs {highs.tolist()}"
             )
         self.lows, self.highs = lows, highs
         volumes = (highs - lows).prod(1)

@@ -9,7 +9,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_like, evaluate_score, per_example
+from ncsn_lib.protocol import (
+    ScoreFn,
+    check_count,
+    check_device,
+    check_examples,
+    check_like,
+    evaluate_score,
+    per_example,
+)
 
 
 def explicit_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, true_score: Tensor) -> Tensor:
@@ -153,12 +161,15 @@ def ncsn_loss(
     Raises:
         TypeError: `labels` is not integer.
         ValueError: shapes or devices that do not match.
+        IndexError: a label beyond the last level.
     """
-    if labels.is_floating_point() or labels.shape != x.shape[:1]:
-        raise ValueError(
-            f"labels must be ({len(x)},) integer indices, one per example of x {tuple(x.shape)}, "
-            f"got {tuple(labels.shape)} of {labels.dtype}"
-        )
+    check_like("sigmas", sigmas, (len(sigmas),), x)
+    if not isinstance(labels, Tensor) or labels.dtype not in (torch.int64, torch.int32):
+        got = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise TypeError(f"labels must be an int64 or int32 tensor, got {got}; use labels.long()")
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"labels must be ({len(x)},) to go with x {tuple(x.shape)}, got {tuple(labels.shape)}")
+    check_device("labels", labels, x)
     sigma = sigmas[labels]
     return (weight(sigma) * denoising_score_matching_loss(score_fn, x, sigma, noise)).mean()
 

@@ -1,7 +1,9 @@
 """The one protocol, a score function, and the checks of arguments that every floor shares."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -86,11 +88,27 @@ def check_like(name: str, value: Tensor, shape: Sequence[int], x: Tensor) -> Non
     check_device(name, value, x)
 
 
+def check_number(name: str, value: float) -> float:
+    """Return `value` as a float if it is one real number; raise `TypeError` otherwise."""
+    if isinstance(value, Real | Tensor) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, RuntimeError, OverflowError):  # several numbers, or too large a one
+            return float(value)
+    raise TypeError(f"{name} must be one number, got {value!r}")
+
+
 def check_positive(name: str, value: float) -> float:
-    """Return `value` as a float if it is finite and above zero; raise `ValueError` otherwise."""
-    number = float(value)
+    """Return `value` as a float if it is finite and above zero; raise otherwise."""
+    number = check_number(name, value)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return number
+
+
+def check_not_negative(name: str, value: float) -> float:
+    """Return `value` as a float if it is finite and at least zero; raise otherwise."""
+    number = check_number(name, value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
     return number
 
 

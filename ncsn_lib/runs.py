@@ -13,9 +13,11 @@ from ncsn_lib.checkpoints import (
     CheckpointError,
     list_checkpoints,
     load_checkpoint,
+    name_last_checkpoint,
     save_checkpoint,
 )
 from ncsn_lib.data import DATASETS
+from ncsn_lib.protocol import check_count
 from ncsn_lib.recipes import Recipe
 from ncsn_lib.samplers import annealed_langevin_dynamics
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
@@ -62,6 +64,7 @@ def train_recipe(
         NonFiniteLossError: the loss is NaN or infinite; the message names the last good checkpoint.
     """
     folder = Path(folder)
+    check_count("checkpoint_every", checkpoint_every)
     state = start_or_resume(recipe, folder, device)
     if images is None:
         images = DATASETS[recipe.dataset]("train").images
@@ -70,17 +73,18 @@ def train_recipe(
 
     losses: list[tuple[int, float]] = []
 
-    def save(state: TrainingState) -> Path:
-        path = save_checkpoint(
+    def save(state: TrainingState) -> None:
+        # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
+        with name_last_checkpoint(folder, folder / "loss.csv"):
+            _append_losses(folder / "loss.csv", losses)
+        losses.clear()
+        save_checkpoint(
             folder,
             step=state.step,
             recipe=recipe.to_dict(),
             weights=state.ema.module.state_dict(),
             training=state.tensors(),
         )
-        _append_losses(folder / "loss.csv", losses)
-        losses.clear()
-        return path
 
     def after_step(state: TrainingState, loss: float) -> None:
         losses.append((state.step, loss))
@@ -166,6 +170,8 @@ def sample_run(
     Returns:
         (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
     """
+    check_count("num", num)
+    check_count("batch_size", batch_size)
     device = next(run.network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     sampling = run.recipe.sampling
@@ -204,5 +210,8 @@ def _append_losses(path: Path, losses: list[tuple[int, float]]) -> None:
     if path.exists() and losses:
         with path.open(newline="") as file:
             rows += [(step, loss) for step, loss in list(csv.reader(file))[1:] if int(step) < losses[0][0]]
-    with path.open("w", newline="") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    with unfinished.open("w", newline="") as file:
         csv.writer(file).writerows(rows + losses)
+    unfinished.replace(path)  # whole or not at all

@@ -194,7 +194,8 @@ def train(
         if not math.isfinite(value):
             where = objective.explain(state.network, x, draws)
             raise NonFiniteLossError(
-                f"the loss is {value} at step {step}: {where}; lower the learning rate ({settings.learning_rate})"
+                f"the loss is {value} at step {step}: {where}; "
+                f"lower the learning rate ({settings.learning_rate}), or look at the images"
             )
         state.optimizer.zero_grad()
         loss.backward()

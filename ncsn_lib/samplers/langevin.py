@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_positive, evaluate_score
+from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_not_negative, check_positive, evaluate_score
 
 
 class SamplerStep(NamedTuple):
@@ -77,11 +77,10 @@ def langevin_dynamics(
     """
     check_examples(x)
     step_size = check_positive("step_size", step_size)
-    if not sigma >= 0:
-        raise ValueError(f"sigma must be at least 0, got {sigma!r}")
-    levels = x.new_full((len(x),), float(sigma))
+    sigma = check_not_negative("sigma", sigma)
+    levels = x.new_full((len(x),), sigma)
     for step in range(check_count("num_steps", num_steps)):
         x = langevin_step(x, evaluate_score(score_fn, x, levels), step_size, randn_like(x))
         if callback is not None:
-            callback(SamplerStep(x, 0, step, float(sigma), step_size))
+            callback(SamplerStep(x, 0, step, sigma, step_size))
     return x
