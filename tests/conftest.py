@@ -1,8 +1,23 @@
-"""What all tests share: where NCSN_CI is set, a test that is skipped counts as failed."""
+"""What all tests share; where NCSN_CI is set, a test that is skipped counts as failed."""
 
 import os
 
+import hypothesis
 import pytest
+import torch
+
+# The same examples each time, and no limit on the time of one: a busy machine is no defect.
+hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("book")
+
+
+@pytest.fixture
+def one_thread():
+    """For networks so small that threads mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,19 +21,11 @@ from ncsn_lib.samplers import annealed_langevin_dynamics
 from ncsn_lib.schedules import geometric_sigmas
 
 GOLDEN = Path(os.environ.get("NCSN_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden")
-pytestmark = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason=f"no golden files at {GOLDEN}; set NCSN_GOLDEN to their folder"
-)
+pytestmark = [
+    pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no golden files at {GOLDEN}; set NCSN_GOLDEN to their folder"),
+    pytest.mark.usefixtures("one_thread"),
+]
 NCSN_FILES = ["ncsn_mnist", "ncsn_cifar10"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """These networks are so small that threads mostly wait for each other: 20 times slower on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def golden(name):

@@ -20,15 +20,7 @@ from ncsn_lib.schedules import geometric_sigmas
 
 SIGMAS = geometric_sigmas(1.0, 0.01, 10)
 NETWORKS = [NCSN, NCSNv2]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small run slower on many threads, by far on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=NETWORKS)

@@ -1,0 +1,53 @@
+"""Problems whose answer is known without the library: densities by quadrature, and Gaussian integrals exactly."""
+
+import math
+
+import numpy as np
+import torch
+from scipy import integrate
+
+
+def perturbed_density(parameters, density, sigma, x):
+    """The density at `x` of points drawn along a curve or over a box, with noise, by adaptive quadrature.
+
+    `parameters` are the integration limits, one pair a parameter, `density` maps the parameters to a point (D,)
+    and its weight.
+    """
+
+    def integrand(*values):
+        point, weight = density(*values)
+        squared = sum((a - b) ** 2 for a, b in zip(x, point, strict=True))
+        return weight * math.exp(-0.5 * squared / sigma**2) / (2 * math.pi * sigma**2) ** (len(x) / 2)
+
+    options = {"epsabs": 1e-13, "epsrel": 1e-11, "limit": 400}
+    return integrate.nquad(integrand, parameters, opts=[options] * len(parameters))[0]
+
+
+def normal_nodes(num, *, dtype=torch.float64):
+    """Nodes and weights with which a sum is the mean over a unit normal draw, exact for polynomials below 2 num."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(num)
+    return torch.tensor(nodes, dtype=dtype), torch.tensor(weights / weights.sum(), dtype=dtype)
+
+
+def gradient(function, x):
+    """The gradient of each example's value, by automatic differentiation."""
+    x = x.detach().clone().requires_grad_()
+    return torch.autograd.grad(function(x).sum(), x)[0]
+
+
+def seeded(seed=0):
+    """A generator."""
+    return torch.Generator().manual_seed(seed)
+
+
+def smooth_network(dim, *, seed=0):
+    """A small smooth score network in double precision that depends on x and sigma."""
+    torch.manual_seed(seed)
+    first, last = torch.nn.Linear(dim + 1, 16).double(), torch.nn.Linear(16, dim).double()
+
+    def score_fn(x, sigma):
+        features = torch.cat([x.flatten(1), sigma[:, None]], dim=1)
+        return last(torch.tanh(first(features))).view(x.shape)
+
+    score_fn.parameters = [*first.parameters(), *last.parameters()]
+    return score_fn

@@ -1,0 +1,109 @@
+"""Metrics against closed forms, brute force and scipy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from problems import seeded
+from scipy import linalg
+
+from ncsn_lib.distributions import GaussianMixture
+from ncsn_lib.metrics import fisher_divergence, frechet_distance, mmd_squared, mode_mass, nearest_distances
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
+
+
+def test_frechet_distance_is_scipys():
+    x, y = normal(200, 5), normal(300, 5, seed=1) @ normal(5, 5, seed=2) + 1
+    cov_x, cov_y = np.cov(x.T), np.cov(y.T)
+    root = linalg.sqrtm(cov_x @ cov_y).real
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum().item() + np.trace(cov_x + cov_y - 2 * root)
+    # The root of a product of 5 x 5 matrices by two methods in double precision.
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-8)
+    assert frechet_distance(y, x) == pytest.approx(expected, rel=1e-8)
+
+
+def test_frechet_distance_of_a_shift_and_a_scale():
+    x = normal(1000, 1, 2, 2)
+    assert frechet_distance(x, x) == pytest.approx(0.0, abs=1e-10)
+    assert frechet_distance(x, x + 3) == pytest.approx(4 * 9, rel=1e-10)
+    total = torch.cov(x.flatten(1).T).trace().item() + x.mean(0).square().sum().item()
+    assert frechet_distance(x, 2 * x) == pytest.approx(total, rel=1e-8)  # (2 - 1)^2 of all there is
+
+
+def test_frechet_distance_of_pixels_that_never_change():
+    x = normal(50, 6)
+    x[:, :3] = 0.5
+    assert frechet_distance(x, x + 1) == pytest.approx(6.0, rel=1e-8)
+
+
+def test_nearest_distances_are_those_of_a_double_loop():
+    x, references = normal(7, 1, 3, 3), normal(11, 1, 3, 3, seed=1)
+    distances, indices = nearest_distances(x, references, batch_size=3)
+    for n, image in enumerate(x):
+        each = [(image - r).square().sum().sqrt().item() for r in references]
+        assert indices[n] == int(np.argmin(each))
+        assert distances[n].item() == pytest.approx(min(each), rel=1e-12)
+
+
+def test_a_copy_is_at_distance_zero():
+    references = torch.rand(2000, 1, 8, 8, generator=seeded())
+    distances, indices = nearest_distances(references[40:60], references)
+    assert torch.equal(distances, torch.zeros(20))
+    assert indices.tolist() == list(range(40, 60))
+
+
+def test_mode_mass():
+    means = torch.tensor([[-5.0, -5.0], [5.0, 5.0]])
+    assert mode_mass(torch.tensor([[-4.0, -4], [9, 9], [1, 1], [0.0, 0.1]]), means).tolist() == [0.25, 0.75]
+    assert mode_mass(torch.tensor([[math.nan, 0.0], [1, 1]]), means).isnan().all()
+
+
+def test_fisher_divergence_of_two_gaussians():
+    """E 1/2 (x (1/u - 1/v))^2 over x ~ N(0, v I): D (v/u - 1)^2 / 2v."""
+    u, v, dim = 1.5, 0.8, 3
+    x = math.sqrt(v) * normal(100_000, dim)
+    wide, narrow = (GaussianMixture(torch.zeros(1, dim).double(), math.sqrt(w)) for w in (u, v))
+    sigma = torch.zeros(len(x)).double()
+    expected = dim * (v / u - 1) ** 2 / (2 * v)
+    error = expected * math.sqrt(2 / dim / len(x))  # a chi-squared with 3 degrees of freedom
+    assert fisher_divergence(wide.score, narrow.score, x, sigma).item() == pytest.approx(expected, abs=4 * error)
+    assert fisher_divergence(narrow.score, narrow.score, x, sigma).item() == 0.0
+
+
+def test_mmd_is_its_definition():
+    x, y, h = normal(6, 2), normal(5, 2, seed=1), 0.7
+    kernel = lambda a, b: math.exp(-((a - b) ** 2).sum().item() / (2 * h**2))  # noqa: E731
+    pairs = lambda a: np.mean([kernel(p, q) for i, p in enumerate(a) for j, q in enumerate(a) if i != j])  # noqa: E731
+    expected = pairs(x) + pairs(y) - 2 * np.mean([kernel(p, q) for p in x for q in y])
+    assert mmd_squared(x, y, bandwidth=h).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_mmd_of_two_gaussians():
+    """Means 0 and m, variance 1, one dimension: 2 h / sqrt(h^2 + 2) (1 - exp(-m^2 / 2(h^2 + 2)))."""
+    x, y, h, m = normal(4000, 1), normal(4000, 1, seed=1) + 1.0, 1.0, 1.0
+    expected = 2 * h / math.sqrt(h**2 + 2) * (1 - math.exp(-(m**2) / (2 * (h**2 + 2))))
+    assert mmd_squared(x, y, bandwidth=h).item() == pytest.approx(expected, abs=0.02)  # 0.005 over twenty seeds
+
+
+X = torch.zeros(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: frechet_distance(X, torch.zeros(4, 3)), r"y must be \(4, 2\).*got \(4, 3\)"),
+        (lambda: frechet_distance(X, X[:1]), "two examples or more, got 4 and 1"),
+        (lambda: nearest_distances(X, torch.zeros(3, 3)), "references must be"),
+        (lambda: mode_mass(X, torch.zeros(2, 3)), "means must be"),
+        (lambda: mmd_squared(X, X[:1], bandwidth=1.0), "two samples or more, got 4 and 1"),
+        (lambda: mmd_squared(X, X, bandwidth=0.0), "bandwidth must be a finite number above 0"),
+        (lambda: fisher_divergence(lambda x, s: x, lambda x, s: x[:2], X, torch.ones(4)), "true_score must be"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
