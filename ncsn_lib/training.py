@@ -94,11 +94,12 @@ class NCSNObjective:
     def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
         """Levels `labels` (B,) and unit normal `noise` (B, *D)."""
         labels = torch.randint(len(self.sigmas), (len(x),), generator=generator, device=x.device)
-        return {"labels": labels, "noise": torch.randn(x.shape, generator=generator, device=x.device)}
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return {"labels": labels, "noise": noise}
 
     def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
         """The mean over the batch of the weighted denoising loss."""
-        return ncsn_loss(score_fn, x, self.sigmas.to(x.device), weight=self.weight, **draws)
+        return ncsn_loss(score_fn, x, self.sigmas.to(x), weight=self.weight, **draws)
 
     def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:
         """Names the levels at which the loss is not finite, or the images."""
