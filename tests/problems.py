@@ -40,6 +40,11 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def normal(*shape, seed=0):
+    """Unit normal draws in double precision."""
+    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
+
+
 def smooth_network(dim, *, seed=0):
     """A small smooth score network in double precision that depends on x and sigma."""
     torch.manual_seed(seed)

@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from problems import normal_nodes, seeded, smooth_network
+from problems import normal, normal_nodes, seeded, smooth_network
 
 from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.losses import (
@@ -29,18 +29,14 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 SLICED = [sliced_score_matching_loss, sliced_score_matching_vr_loss]
 
 
-def draws(*shape, seed=0):
-    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
-
-
 def linear_score(matrix):
     """The score -A x, of N(0, A^-1) if A is symmetric."""
     return lambda x, sigma: -(x.flatten(1) @ matrix.T).view(x.shape)
 
 
 def test_explicit_loss_is_half_the_squared_distance():
-    x, score_fn, sigma = draws(5, 3), smooth_network(3), draws(5).exp()
-    truth, scores = draws(5, 3, seed=1), score_fn(x, sigma)
+    x, score_fn, sigma = normal(5, 3), smooth_network(3), normal(5).exp()
+    truth, scores = normal(5, 3, seed=1), score_fn(x, sigma)
     expected = [sum((s - t) ** 2 for s, t in zip(*rows, strict=True)) / 2 for rows in zip(scores, truth, strict=True)]
     torch.testing.assert_close(explicit_score_matching_loss(score_fn, x, sigma, truth), torch.stack(expected), **EXACT)
 
@@ -48,7 +44,7 @@ def test_explicit_loss_is_half_the_squared_distance():
 @pytest.mark.parametrize("shape", [(4,), (1, 2, 3)])
 def test_implicit_loss_is_its_definition(shape):
     dim = math.prod(shape)
-    x, sigma, score_fn = draws(3, *shape), draws(3).exp(), smooth_network(dim)
+    x, sigma, score_fn = normal(3, *shape), normal(3).exp(), smooth_network(dim)
     losses = implicit_score_matching_loss(score_fn, x, sigma)
     for n in range(3):
         one = lambda y, n=n: score_fn(y.view(1, *shape), sigma[n : n + 1]).flatten()  # noqa: E731
@@ -60,8 +56,8 @@ def test_implicit_loss_is_its_definition(shape):
 @pytest.mark.parametrize("loss", SLICED)
 @pytest.mark.parametrize("shape", [(3,), (1, 2, 2)])
 def test_sliced_losses_are_their_definitions(loss, shape):
-    dim, x = math.prod(shape), draws(2, *shape)
-    sigma, score_fn, v = draws(2).exp(), smooth_network(dim), draws(5, 2, *shape, seed=2)
+    dim, x = math.prod(shape), normal(2, *shape)
+    sigma, score_fn, v = normal(2).exp(), smooth_network(dim), normal(5, 2, *shape, seed=2)
     losses = loss(score_fn, x, sigma, v)
     for n in range(2):
         one = lambda y, n=n: score_fn(y.view(1, *shape), sigma[n : n + 1]).flatten()  # noqa: E731
@@ -76,7 +72,7 @@ def test_sliced_losses_are_their_definitions(loss, shape):
 @pytest.mark.parametrize("loss", SLICED)
 def test_expected_sliced_loss_is_the_implicit_loss(loss):
     """Over all sign vectors the mean of v_i v_j is exactly 1 or 0, so the expectation is exact."""
-    x, sigma, score_fn = draws(4, 5), draws(4).exp(), smooth_network(5)
+    x, sigma, score_fn = normal(4, 5), normal(4).exp(), smooth_network(5)
     signs = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=5)), dtype=torch.float64)
     losses = loss(score_fn, x, sigma, signs[:, None].expand(-1, 4, -1))
     torch.testing.assert_close(losses, implicit_score_matching_loss(score_fn, x, sigma), **EXACT)
@@ -85,7 +81,7 @@ def test_expected_sliced_loss_is_the_implicit_loss(loss):
 @pytest.mark.parametrize("loss", SLICED)
 def test_variance_reduction_keeps_the_expectation_over_gaussian_directions(loss):
     """In two dimensions a product of quadrature nodes takes the mean over a Gaussian direction exactly."""
-    x, sigma, score_fn = draws(3, 2), draws(3).exp(), smooth_network(2)
+    x, sigma, score_fn = normal(3, 2), normal(3).exp(), smooth_network(2)
     nodes, weights = normal_nodes(4)
     v = torch.cartesian_prod(nodes, nodes)[:, None].expand(-1, 3, -1)
     each = torch.stack([loss(score_fn, x, sigma, one[None]) for one in v])
@@ -94,7 +90,7 @@ def test_variance_reduction_keeps_the_expectation_over_gaussian_directions(loss)
 
 
 def test_variance_reduction_reduces_the_variance():
-    x, sigma, score_fn = draws(1, 6).expand(20_000, 6), torch.ones(20_000).double(), smooth_network(6)
+    x, sigma, score_fn = normal(1, 6).expand(20_000, 6), torch.ones(20_000).double(), smooth_network(6)
     v = gaussian_projections(x, 1, seeded())
     plain, reduced = (loss(score_fn, x, sigma, v).var().item() for loss in SLICED)
     assert reduced < 0.8 * plain
@@ -156,7 +152,7 @@ def test_denoising_loss_of_a_linear_score():
 
 @pytest.mark.parametrize("weight", [variance_weight, torch.ones_like, lambda sigma: sigma**3])
 def test_ncsn_loss_is_the_weighted_mean_over_the_batch(weight):
-    x, noise, sigmas = draws(6, 1, 2, 2), draws(6, 1, 2, 2, seed=1), torch.tensor([2.0, 0.5, 0.1]).double()
+    x, noise, sigmas = normal(6, 1, 2, 2), normal(6, 1, 2, 2, seed=1), torch.tensor([2.0, 0.5, 0.1]).double()
     labels, score_fn = torch.tensor([0, 2, 1, 1, 0, 2]), smooth_network(4)
     total = 0.0
     for n, label in enumerate(labels):
@@ -182,7 +178,7 @@ def test_the_zero_score_costs_half_a_dimension_each_at_every_level():
 
 def loss_calls(score_fn, x, sigma):
     """Every loss on the same input, as a function of the model alone."""
-    v, noise = draws(3, *x.shape, seed=3), draws(*x.shape, seed=4)
+    v, noise = normal(3, *x.shape, seed=3), normal(*x.shape, seed=4)
     labels = torch.tensor([0, 1, 1, 0])
     return {
         "explicit": lambda: explicit_score_matching_loss(score_fn, x, sigma, noise).sum(),
@@ -194,14 +190,14 @@ def loss_calls(score_fn, x, sigma):
     }
 
 
-NAMES = list(loss_calls(smooth_network(3), draws(4, 3), draws(4).exp()))
+NAMES = list(loss_calls(smooth_network(3), normal(4, 3), normal(4).exp()))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_the_parameters(name):
     """By central differences, whose error at a step of 1e-5 is about 1e-10 of the loss's size, 100 at most."""
     score_fn = smooth_network(3)
-    call = loss_calls(score_fn, draws(4, 3), draws(4).exp())[name]
+    call = loss_calls(score_fn, normal(4, 3), normal(4).exp())[name]
     gradients = torch.autograd.grad(call(), score_fn.parameters, allow_unused=True)
     for parameter, slope in zip(score_fn.parameters, gradients, strict=True):
         flat, index = parameter.data.view(-1), parameter.numel() // 2
@@ -216,7 +212,7 @@ def test_gradients_reach_the_parameters(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_work_where_gradients_are_off(name):
     with torch.no_grad():
-        assert loss_calls(smooth_network(3), draws(4, 3), draws(4).exp())[name]().isfinite()
+        assert loss_calls(smooth_network(3), normal(4, 3), normal(4).exp())[name]().isfinite()
 
 
 @pytest.mark.parametrize("make", [gaussian_projections, rademacher_projections, sphere_projections])

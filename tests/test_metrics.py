@@ -5,15 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import seeded
+from problems import normal, seeded
 from scipy import linalg
 
 from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.metrics import fisher_divergence, frechet_distance, mmd_squared, mode_mass, nearest_distances
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def test_frechet_distance_is_scipys():
