@@ -31,7 +31,9 @@ from ncsn_lib.recipes import RECIPES, Recipe
 from ncsn_lib.runs import load_run, sample_run, train_recipe
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
+    consistent_annealed_sampling,
     denoising_step,
+    inpaint,
     langevin_dynamics,
     langevin_step,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "annealed_langevin_dynamics",
     "check_sigmas",
     "checkerboard",
+    "consistent_annealed_sampling",
     "dataset_mixture",
     "denoising_score_matching_loss",
     "denoising_step",
@@ -66,6 +69,7 @@ __all__ = [
     "gaussian_projections",
     "geometric_sigmas",
     "implicit_score_matching_loss",
+    "inpaint",
     "langevin_dynamics",
     "langevin_step",
     "langevin_step_sizes",

@@ -38,6 +38,8 @@ class TrainingSettings:
     """Scale the gradient down to this norm if it is longer; None: never."""
     ema_decay: float = 0.999
     """Decay of the moving average of the weights, reached gradually; the average is what samples."""
+    bfloat16: bool = False
+    """Let convolutions and matrix products of the forward and backward pass round to 16 bits (torch's autocast)."""
     seed: int = 0
     """Seed of the weights, the batches and the noise."""
 
@@ -190,7 +192,8 @@ def train(
         generator = step_generator(settings.seed, step, images.device)
         x = images[batch_indices(len(images), settings.batch_size, settings.seed, step)]
         draws = objective.draw(x, generator)
-        loss = objective.loss(state.network, x, draws)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bfloat16):
+            loss = objective.loss(state.network, x, draws)
         value = loss.item()
         if not math.isfinite(value):
             where = objective.explain(state.network, x, draws)

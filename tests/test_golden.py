@@ -17,7 +17,7 @@ from ncsn_lib.author_checkpoints import load_author_checkpoint
 from ncsn_lib.losses import ncsn_loss, sliced_score_matching_vr_loss
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
-from ncsn_lib.samplers import annealed_langevin_dynamics
+from ncsn_lib.samplers import annealed_langevin_dynamics, inpaint
 from ncsn_lib.schedules import geometric_sigmas
 
 GOLDEN = Path(os.environ.get("NCSN_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden")
@@ -99,6 +99,41 @@ def test_annealed_langevin_states(folder):
     )
     before_each_step = torch.stack(states[:-1]).clamp(0, 1)  # the file's states are clamped for storing only
     torch.testing.assert_close(before_each_step, file["states_before_step_clamped"], rtol=0, atol=1e-4)
+
+
+def test_inpainting_states():
+    """The left half is given; its noise is drawn once a level, in half the shape, a step's for the whole image."""
+    file = golden("ncsn_cifar10/inpainting.safetensors")
+    num, half = len(file["x_init"]), file["level_noise"].shape[-1]
+    known = file["reference"].expand(num, -1, -1, -1)
+    mask = torch.zeros(known.shape[-1], dtype=torch.bool)
+    mask[:half] = True
+    step_noise, draws = iter(file["step_noise"]), []
+    for noise in file["level_noise"]:
+        whole = torch.zeros_like(known)
+        whole[..., :half] = noise
+        draws += [whole, *(next(step_noise) for _ in range(int(file["n_steps_each"])))]
+    states = []
+    completed = inpaint(
+        author_network("ncsn_cifar10"),
+        file["x_init"],
+        known,
+        mask,
+        file["sigmas"],
+        eps=2 * file["step_lr"].item(),
+        num_steps=int(file["n_steps_each"]),
+        randn_like=replay(draws),
+        callback=lambda step: states.append(step.x.clone()),
+    )
+    stored = file["states_before_step_clamped"]
+    steps = int(file["n_steps_each"])
+    for index, state in enumerate(states[:-1]):
+        if (index + 1) % steps:  # the state before a level's first step has the next level's noise in its known half
+            torch.testing.assert_close(state.clamp(0, 1), stored[index + 1], rtol=0, atol=1e-4)
+        else:
+            free = ~mask.expand(known.shape)
+            torch.testing.assert_close(state.clamp(0, 1)[free], stored[index + 1][free], rtol=0, atol=1e-4)
+    assert torch.equal(completed[..., :half], known[..., :half])
 
 
 def test_ncsnv2_scores_and_loss_with_ema_weights():

@@ -12,8 +12,20 @@ from problems import seeded
 
 from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.metrics import mode_mass
-from ncsn_lib.samplers import annealed_langevin_dynamics, denoising_step, langevin_dynamics, langevin_step
+from ncsn_lib.samplers import (
+    annealed_langevin_dynamics,
+    consistent_annealed_sampling,
+    denoising_step,
+    inpaint,
+    langevin_dynamics,
+    langevin_step,
+)
 from ncsn_lib.schedules import geometric_sigmas
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+PAPER = GaussianMixture(torch.tensor([[-5.0, -5.0], [5.0, 5.0]]), 1.0, torch.tensor([0.2, 0.8]))
+X = torch.zeros(4, 2)
+SCORE = lambda x, sigma: -x  # noqa: E731
 
 
 def gaussian_score(variance):
@@ -131,7 +143,118 @@ def test_no_trace_of_a_sampler_is_left():
     assert last.dtype == x.dtype
 
 
-PAPER = GaussianMixture(torch.tensor([[-5.0, -5.0], [5.0, 5.0]]), 1.0, torch.tensor([0.2, 0.8]))
+# --- consistent annealed sampling
+
+
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_consistent_sampling_keeps_the_ladders_noise_around_a_point(eta):
+    """Where all data is one point, the state after each level is that point with noise of exactly the next level."""
+    sigmas, point = geometric_sigmas(4.0, 0.1, 8).double(), torch.tensor([1.0], dtype=torch.float64)
+    x, randn_like = unit_draws(7)
+    sizes = []
+    last = consistent_annealed_sampling(
+        lambda x, sigma: (point - x) / sigma[:, None] ** 2,
+        point + sigmas[0] * x,
+        sigmas,
+        eta=eta,
+        randn_like=randn_like,
+        callback=lambda step: sizes.append((step.x - point).norm().item()),  # the rows are independent draws
+    )
+    assert sizes == pytest.approx(sigmas[1:].tolist(), rel=1e-10)
+    torch.testing.assert_close(last, point.expand(8, 1), rtol=0, atol=1e-12)
+
+
+def test_consistent_sampling_has_its_weights_level_by_level():
+    variance, eta, sigmas = 0.3, 0.6, torch.tensor([2.0, 1.0, 0.5], dtype=torch.float64)
+    x, randn_like = unit_draws(2)
+    last = consistent_annealed_sampling(gaussian_score(variance), x, sigmas, eta=eta, randn_like=randn_like)
+    weights = [1.0]
+    for sigma, following in ((2.0, 1.0), (1.0, 0.5)):
+        gamma = following / sigma
+        added = following * math.sqrt(1 - ((1 - eta) / gamma) ** 2)  # the paper's form
+        weights = [w * (1 - eta * sigma**2 / (variance + sigma**2)) for w in weights] + [added]
+    shrink = variance / (variance + 0.25)
+    torch.testing.assert_close(last[:, 0], shrink * torch.tensor(weights, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+
+
+def test_consistent_sampling_draws_a_mixture():
+    torch.manual_seed(0)
+    sigmas = geometric_sigmas(30.0, 0.05, 40)
+    x = consistent_annealed_sampling(PAPER.score, 30 * torch.randn(4000, 2), sigmas, eta=0.3)
+    assert mode_mass(x, PAPER.means)[1].item() == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("eta", "message"),
+    [
+        (0.4, r"at least 1 - sigma_\(i\+1\) / sigma_i = 0\.5 on this ladder, got 0\.4"),
+        (1.1, "eta must be at most 1"),
+        (-0.1, "eta must be a finite number above 0"),
+        (math.nan, "eta must be a finite number"),
+    ],
+)
+def test_an_eta_that_asks_for_less_noise_than_there_is(eta, message):
+    with pytest.raises(ValueError, match=message):
+        consistent_annealed_sampling(SCORE, X, torch.tensor([1.0, 0.5]), eta=eta)
+
+
+# --- inpainting
+
+
+def test_inpainting_draws_the_rest_given_the_known():
+    """Of a Gaussian in the plane with correlation 0.8, the second coordinate given the first."""
+    cov = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
+
+    def score_fn(x, sigma):
+        return -x @ torch.linalg.inv(cov + sigma[0] ** 2 * torch.eye(2))  # one level for the whole batch
+
+    torch.manual_seed(0)
+    known, mask = torch.tensor([[1.5, 7.0]]).expand(4000, 2), torch.tensor([True, False])
+    x = inpaint(
+        score_fn, torch.rand(4000, 2), known, mask, geometric_sigmas(3.0, 0.02, 30), eps=2e-4, num_steps=100,
+        renoise=True,
+    )  # fmt: skip
+    assert (x[:, 0] == 1.5).all()
+    # N(0.8 * 1.5, 1 - 0.64). The steps of levels below about 0.1 are too small to forget those above, whose known half
+    # has noise: that shrinks the mean by about a hundredth and leaves a spread of a few hundredths too much.
+    assert x[:, 1].mean().item() == pytest.approx(1.2, abs=0.08)
+    assert x[:, 1].std().item() == pytest.approx(0.6, abs=0.05)
+
+
+def test_nothing_known_is_annealed_langevin():
+    sigmas, options = torch.tensor([1.0, 0.5]), {"eps": 0.1, "num_steps": 3, "denoise": True}
+    draws = iter(torch.randn(8, 4, 2, generator=seeded()))
+    mask = torch.zeros(2, dtype=torch.bool)
+    x = inpaint(SCORE, torch.ones(4, 2), X, mask, sigmas, randn_like=lambda x: next(draws), **options)
+    draws = iter(torch.randn(8, 4, 2, generator=seeded())[[1, 2, 3, 5, 6, 7]])  # the first of a level is the known's
+    expected = annealed_langevin_dynamics(SCORE, torch.ones(4, 2), sigmas, randn_like=lambda x: next(draws), **options)
+    assert torch.equal(x, expected)
+
+
+@pytest.mark.parametrize(("renoise", "same"), [(False, True), (True, False)])
+def test_known_noise_once_a_level_or_every_step(renoise, same):
+    torch.manual_seed(0)
+    seen = []
+    inpaint(
+        SCORE, X, torch.ones(4, 2), torch.tensor([True, False]), torch.tensor([1.0, 0.5]), eps=0.1, num_steps=2,
+        renoise=renoise, callback=lambda step: seen.append(step.x[:, 0]),
+    )  # fmt: skip
+    assert torch.equal(seen[0], seen[1]) == same
+    assert not torch.equal(seen[1], seen[2])
+
+
+@pytest.mark.parametrize(
+    ("known", "mask", "error", "message"),
+    [
+        (torch.zeros(4, 3), torch.tensor(True), ValueError, r"known must be \(4, 2\)"),
+        (X, torch.ones(2), TypeError, "mask must be a bool tensor, got torch.float32"),
+        (X, [True, False], TypeError, "mask must be a bool tensor, got list"),
+        (X, torch.ones(3, dtype=torch.bool), ValueError, r"mask must broadcast to x \(4, 2\), got \(3,\)"),
+    ],
+)
+def test_bad_masks(known, mask, error, message):
+    with pytest.raises(error, match=message):
+        inpaint(SCORE, X, known, mask, torch.tensor([1.0, 0.5]), eps=0.1, num_steps=1)
 
 
 def test_plain_langevin_loses_the_weights_and_annealing_keeps_them():
@@ -149,8 +272,6 @@ def test_plain_langevin_loses_the_weights_and_annealing_keeps_them():
 
 # --- bad input
 
-X = torch.zeros(4, 2)
-SCORE = lambda x, sigma: -x  # noqa: E731
 GOOD = {"step_size": 0.1, "num_steps": 2}
 
 

@@ -1,12 +1,16 @@
 """Samplers: from a score function to samples."""
 
 from ncsn_lib.samplers.annealed import annealed_langevin_dynamics, denoising_step
+from ncsn_lib.samplers.consistent import consistent_annealed_sampling
+from ncsn_lib.samplers.inpainting import inpaint
 from ncsn_lib.samplers.langevin import SamplerStep, langevin_dynamics, langevin_step
 
 __all__ = [
     "SamplerStep",
     "annealed_langevin_dynamics",
+    "consistent_annealed_sampling",
     "denoising_step",
+    "inpaint",
     "langevin_dynamics",
     "langevin_step",
 ]

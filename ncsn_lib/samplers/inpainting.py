@@ -1,0 +1,82 @@
+"""Inpainting: annealed Langevin dynamics with a part of each image given."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.protocol import ScoreFn, check_count, check_device, check_examples, check_like, evaluate_score
+from ncsn_lib.samplers.annealed import denoising_step
+from ncsn_lib.samplers.langevin import Callback, SamplerStep, langevin_step
+from ncsn_lib.schedules import langevin_step_sizes
+
+
+@torch.no_grad()
+def inpaint(
+    score_fn: ScoreFn,
+    x: Tensor,
+    known: Tensor,
+    mask: Tensor,
+    sigmas: Tensor,
+    *,
+    eps: float,
+    num_steps: int,
+    denoise: bool = False,
+    renoise: bool = False,
+    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Annealed Langevin dynamics that completes images (Song & Ermon 2019, App. B.3, Algorithm 2).
+
+    At each level the known pixels are the given ones with noise of that level; after each step they are set to it
+    again. So the rest is sampled as if the whole image were a noisy one that agrees with them.
+
+    Args:
+        score_fn: the model.
+        x: (B, *D) starting states; what they hold at known pixels plays no part.
+        known: (B, *D) images whose pixels are given where `mask` is true, clean.
+        mask: (B, *D) or any shape that broadcasts to it, bool: true where a pixel is given.
+        sigmas: (L,) decreasing noise levels, in the units of `x`.
+        eps: the step size at the last level, as in `annealed_langevin_dynamics`.
+        num_steps: the number of steps T at each level.
+        denoise: end with a denoising step.
+        renoise: draw the known pixels' noise anew after every step, as the authors did in 2020; otherwise once a level,
+            as in 2019.
+        randn_like: draws unit normal noise shaped like its argument: for the known pixels, then for the step.
+        callback: is called with a `SamplerStep` after each step.
+
+    Returns:
+        (B, *D) completed images, equal to `known` where `mask` is true.
+
+    Raises:
+        TypeError: a mask that is not bool.
+        ValueError: shapes or devices that do not match, a ladder that does not decrease, eps that is not positive.
+    """
+    check_examples(x)
+    check_like("known", known, x.shape, x)
+    mask = _full_mask(mask, x)
+    check_count("num_steps", num_steps)
+    step_sizes = langevin_step_sizes(sigmas, eps).tolist()
+    for level, (sigma, step_size) in enumerate(zip(sigmas.tolist(), step_sizes, strict=True)):
+        labels = x.new_full((len(x),), sigma)
+        given = known + sigma * randn_like(known)
+        x = torch.where(mask, given, x)
+        for step in range(num_steps):
+            x = langevin_step(x, evaluate_score(score_fn, x, labels), step_size, randn_like(x))
+            if renoise:
+                given = known + sigma * randn_like(known)
+            x = torch.where(mask, given, x)
+            if callback is not None:
+                callback(SamplerStep(x, level, step, sigma, step_size))
+    return torch.where(mask, known, denoising_step(score_fn, x, sigma) if denoise else x)
+
+
+def _full_mask(mask: Tensor, x: Tensor) -> Tensor:
+    """The mask in the shape of x, after the checks."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
+    check_device("mask", mask, x)
+    try:
+        return mask.expand(x.shape)
+    except RuntimeError as error:
+        raise ValueError(f"mask must broadcast to x {tuple(x.shape)}, got {tuple(mask.shape)}") from error
