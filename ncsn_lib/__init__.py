@@ -1,6 +1,14 @@
 """Score-based generative modelling, small enough to read: the library of the NCSN book."""
 
-from ncsn_lib.data import LabelledImages, load_digits, load_mnist
+from ncsn_lib.data import (
+    LabelledImages,
+    dequantize,
+    load_cifar10,
+    load_digits,
+    load_fashion_mnist,
+    load_images,
+    load_mnist,
+)
 from ncsn_lib.distributions import (
     GaussianMixture,
     LineSegment,
@@ -63,6 +71,7 @@ __all__ = [
     "dataset_mixture",
     "denoising_score_matching_loss",
     "denoising_step",
+    "dequantize",
     "explicit_score_matching_loss",
     "fisher_divergence",
     "frechet_distance",
@@ -73,7 +82,10 @@ __all__ = [
     "langevin_dynamics",
     "langevin_step",
     "langevin_step_sizes",
+    "load_cifar10",
     "load_digits",
+    "load_fashion_mnist",
+    "load_images",
     "load_mnist",
     "load_run",
     "mmd_squared",

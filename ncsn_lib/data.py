@@ -1,7 +1,15 @@
-"""Images to learn from, as tensors in [0, 1]. Nothing is read or downloaded on import."""
+"""Images to learn from: data sets by name, any folder or zip, and the paper's preparation of a batch.
+
+Nothing is read or downloaded on import.
+"""
 
 import hashlib
+import io
 import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,19 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncsn_lib.protocol import check_examples, check_floating
+
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 
 class LabelledImages(NamedTuple):
     """Images and their classes."""
 
     images: Tensor
-    """(N, C, H, W) float32 in [0, 1]."""
+    """(N, C, H, W) float32 in [0, 1], or uint8 in 0 to 255, which `unit_images` turns into the former."""
     labels: Tensor
     """(N,) int64 class indices."""
 
@@ -36,7 +47,7 @@ def load_digits(split: str = "train") -> LabelledImages:
         split: "train" (1,437), "test" (360), or "all" (1,797).
 
     Returns:
-        images (N, 1, 8, 8) in [0, 1] and labels (N,).
+        images (N, 1, 8, 8) float32 in [0, 1] and labels (N,).
 
     Raises:
         ValueError: another split.
@@ -62,7 +73,7 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
             the folder `data`. A folder that is given must exist; without one the files are downloaded to `data`.
 
     Returns:
-        images (N, 1, 28, 28) in [0, 1] and labels (N,).
+        images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
 
     Raises:
         ValueError: another split.
@@ -72,12 +83,140 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
     from torchvision.datasets import MNIST
 
     check_split(split, ("train", "test"))
-    given = root or os.environ.get("NCSN_DATA")
-    root = Path(given or "data")
+    root, given = _root(root)
     if given:
         check_mnist_files(root)
     data = MNIST(str(root), train=split == "train", download=not given)
     return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
+
+
+def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> LabelledImages:
+    """Fashion-MNIST, 28x28 articles of clothing (Xiao et al. 2017), through torchvision.
+
+    Args:
+        split: "train" (60,000) or "test" (10,000).
+        root: as for `load_mnist`; the files lie in `FashionMNIST/raw`.
+
+    Returns:
+        images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
+
+    Raises:
+        ValueError: another split.
+        FileNotFoundError: the given folder, or the data set in it, is missing.
+    """
+    from torchvision.datasets import FashionMNIST
+
+    check_split(split, ("train", "test"))
+    data = _from_torchvision(FashionMNIST, root, train=split == "train")
+    return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
+
+
+def load_cifar10(split: str = "train", root: str | Path | None = None) -> LabelledImages:
+    """CIFAR-10, 32x32 colour images of ten classes (Krizhevsky 2009), through torchvision.
+
+    Args:
+        split: "train" (50,000) or "test" (10,000).
+        root: as for `load_mnist`; the files lie in `cifar-10-batches-py`. A folder or zip of images, the class by
+            folder, is not CIFAR-10 to the byte: load it by `load_images`.
+
+    Returns:
+        images (N, 3, 32, 32) uint8 and labels (N,).
+
+    Raises:
+        ValueError: another split.
+        FileNotFoundError: the given folder, or the data set in it, is missing or damaged.
+    """
+    from torchvision.datasets import CIFAR10
+
+    check_split(split, ("train", "test"))
+    data = _from_torchvision(CIFAR10, root, train=split == "train")
+    return LabelledImages(torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(data.targets))
+
+
+def load_images(path: str | Path, *, size: int | None = None, skip_broken: bool = False) -> LabelledImages:
+    """Every image below a folder, or in a zip, which is read without unpacking; the class is the image's folder.
+
+    Args:
+        path: the folder or the zip. Images are taken in the order of their names; hidden files are passed over.
+        size: crop each to its central square and resize that to size x size; by default all must have one size.
+        skip_broken: leave out images that cannot be read, and warn of how many; otherwise the first one raises.
+
+    Returns:
+        images (N, C, H, W) uint8, C = 1 if all are grey and 3 otherwise, and labels (N,), the number of the image's
+        folder in the order of the folders' names.
+
+    Raises:
+        FileNotFoundError: no such folder or zip.
+        ValueError: no image in it, a broken one, or images of several sizes; the message names the image.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no folder or zip of images at {path}")
+    arrays, folders, broken = [], [], []
+    for name, content in _image_files(path):
+        try:
+            arrays.append(_decode(content, size))
+            folders.append(str(Path(name).parent))
+        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:  # what Pillow raises of broken images
+            broken.append(name)
+            if not skip_broken:
+                raise ValueError(f"{path}: the image {name} cannot be read ({error}); repair it, or skip it") from error
+        if arrays and arrays[-1].shape[:2] != arrays[0].shape[:2]:
+            sizes = " and ".join(f"{a.shape[1]}x{a.shape[0]}" for a in (arrays[0], arrays[-1]))
+            raise ValueError(
+                f"{path} holds images of several sizes, {sizes} (at {name}); give a size to resize them to"
+            )
+    if not arrays:
+        raise ValueError(f"{path} holds no image that can be read; {', '.join(IMAGE_SUFFIXES)} are looked for")
+    if broken:
+        warnings.warn(f"{path}: {len(broken)} images cannot be read and are left out, first {broken[0]}", stacklevel=2)
+    if not all(array.ndim == 2 for array in arrays):
+        arrays = [array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2) for array in arrays]
+    images = torch.from_numpy(np.stack(arrays))
+    images = images.permute(0, 3, 1, 2).contiguous() if images.ndim == 4 else images.unsqueeze(1)
+    classes = {folder: label for label, folder in enumerate(sorted(set(folders)))}
+    return LabelledImages(images, torch.tensor([classes[folder] for folder in folders]))
+
+
+def unit_images(images: Tensor) -> Tensor:
+    """Images in [0, 1] as float32: uint8 ones divided by 255, others as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def dequantize(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Spread each of 256 grey values over its interval, x * 255/256 + u/256 with u uniform (Song & Ermon 2019, code).
+
+    Discrete values have no density; with the noise of one grey value they have one.
+
+    Args:
+        images: (B, *D) in [0, 1].
+        generator: source of the draws.
+
+    Returns:
+        (B, *D) in [0, 1).
+    """
+    check_examples(images)
+    u = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    return images * (255 / 256) + u / 256
+
+
+def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Mirror each image left to right at even odds, (B, C, H, W) -> the same."""
+    check_examples(images)
+    flipped = torch.rand(len(images), generator=generator, device=images.device) < 0.5
+    return torch.where(flipped.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+
+
+def logit_transform(images: Tensor, margin: float = 1e-6) -> Tensor:
+    """log(y / (1 - y)) with y = margin + (1 - 2 margin) x, from [0, 1] to the line; the authors have it off."""
+    check_floating("images", images)
+    return torch.logit(margin + (1 - 2 * margin) * images)
+
+
+def inverse_logit_transform(values: Tensor, margin: float = 1e-6) -> Tensor:
+    """The images of which `values` are the `logit_transform`."""
+    check_floating("values", values)
+    return (values.sigmoid() - margin) / (1 - 2 * margin)
 
 
 def check_mnist_files(root: Path) -> None:
@@ -98,5 +237,63 @@ def check_split(split: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"split must be one of {', '.join(known)}, got {split!r}")
 
 
-DATASETS = {"digits": load_digits, "mnist": load_mnist}
+def _root(root: str | Path | None) -> tuple[Path, bool]:
+    """The folder of the data, and whether the user named it."""
+    given = root or os.environ.get("NCSN_DATA")
+    return Path(given or "data"), bool(given)
+
+
+def _from_torchvision(dataset, root: str | Path | None, **options):
+    """A data set of torchvision: as it lies in the folder that the user named, or downloaded to `data`."""
+    root, given = _root(root)
+    try:
+        return dataset(str(root), download=not given, **options)
+    except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
+        raise FileNotFoundError(
+            f"{dataset.__name__} is not in {root}, or damaged; download it with: python -c "
+            f"\"import torchvision; torchvision.datasets.{dataset.__name__}('{root}', download=True)\""
+        ) from error
+
+
+def _image_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each image below a folder or in a zip, by name."""
+
+    def is_image(name: str) -> bool:
+        parts = Path(name).parts
+        return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            name = file.relative_to(path).as_posix()
+            if is_image(name):
+                yield name, file.read_bytes()
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
+    with archive:
+        for name in sorted(filter(is_image, archive.namelist())):
+            try:
+                content = archive.read(name)
+            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError):
+                content = b""  # damaged inside the zip: an image that cannot be read
+            yield name, content
+
+
+def _decode(content: bytes, size: int | None) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as picture:
+        picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        if size is not None:
+            side = min(picture.size)
+            left, top = (picture.width - side) // 2, (picture.height - side) // 2
+            box = (left, top, left + side, top + side)
+            picture = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        return np.asarray(picture)
+
+
+DATASETS = {"digits": load_digits, "mnist": load_mnist, "fashion_mnist": load_fashion_mnist, "cifar10": load_cifar10}
 """The loaders by name; each takes a split and returns `LabelledImages`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ncsn_lib.data import dequantize, random_flip, unit_images
 from ncsn_lib.losses import ncsn_loss, variance_weight
 from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_positive
 from ncsn_lib.schedules import check_sigmas
@@ -38,6 +39,10 @@ class TrainingSettings:
     """Scale the gradient down to this norm if it is longer; None: never."""
     ema_decay: float = 0.999
     """Decay of the moving average of the weights, reached gradually; the average is what samples."""
+    dequantize: bool = False
+    """Add uniform noise of one grey value to each image, each time it is seen."""
+    flip: bool = False
+    """Mirror each image left to right at even odds, each time it is seen."""
     bfloat16: bool = False
     """Let convolutions and matrix products of the forward and backward pass round to 16 bits (torch's autocast)."""
     seed: int = 0
@@ -174,7 +179,7 @@ def train(
 
     Args:
         state: where to start; changed in place.
-        images: (N, *D) training images on the network's device, N at least the batch size.
+        images: (N, *D) training images on the network's device, N at least the batch size; in [0, 1], or uint8.
         objective: what to minimise.
         settings: how.
         callback: is called after each step with the state and the step's loss.
@@ -186,11 +191,13 @@ def train(
         ValueError: fewer images than a batch.
         NonFiniteLossError: the loss is NaN or infinite, before the weights are touched.
     """
-    check_examples(images)
+    check_examples(unit_images(images[:1]))
     state.network.train()
     for step in range(state.step, settings.num_steps):
         generator = step_generator(settings.seed, step, images.device)
-        x = images[batch_indices(len(images), settings.batch_size, settings.seed, step)]
+        x = unit_images(images[batch_indices(len(images), settings.batch_size, settings.seed, step)])
+        x = dequantize(x, generator) if settings.dequantize else x
+        x = random_flip(x, generator) if settings.flip else x
         draws = objective.draw(x, generator)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bfloat16):
             loss = objective.loss(state.network, x, draws)

@@ -1,16 +1,34 @@
 """The images: as published, split once and for all, and damaged files refused."""
 
 import hashlib
+import math
 import os
+import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision.datasets as datasets_of_torchvision
+from PIL import Image
+from scipy import stats
 from sklearn import datasets
 
-from ncsn_lib.data import MNIST_MD5, load_digits, load_mnist
+from ncsn_lib.data import (
+    MNIST_MD5,
+    dequantize,
+    inverse_logit_transform,
+    load_cifar10,
+    load_digits,
+    load_fashion_mnist,
+    load_images,
+    load_mnist,
+    logit_transform,
+    random_flip,
+    unit_images,
+)
 
 DATA = Path(os.environ.get("NCSN_DATA") or Path(__file__).parents[2] / "shared" / "data")
 needs_mnist = pytest.mark.skipif(
@@ -85,7 +103,203 @@ def test_a_missing_folder(tmp_path):
         load_mnist("train", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(("load", "split"), [(load_digits, "valid"), (load_mnist, "all")])
+# --- through torchvision, on small files in the published formats
+
+
+def write_cifar10(root, monkeypatch):
+    """Six batches of two images each, as `cifar-10-batches-py` holds them, and their sums in place of the real ones."""
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir()
+    generator, sums = np.random.default_rng(0), {}
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        pixels = generator.integers(0, 256, (2, 3072), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": [3, 8]}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    for file in folder.iterdir():
+        sums[file.name] = hashlib.md5(file.read_bytes()).hexdigest()
+    known = datasets_of_torchvision.CIFAR10
+    monkeypatch.setattr(known, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")])
+    monkeypatch.setattr(known, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(known, "meta", known.meta | {"md5": sums["batches.meta"]})
+    return folder
+
+
+def test_cifar10_is_what_its_batches_hold(tmp_path, monkeypatch):
+    folder = write_cifar10(tmp_path, monkeypatch)
+    train, test = load_cifar10("train", tmp_path), load_cifar10("test", tmp_path)
+    assert (train.images.shape, train.images.dtype) == ((10, 3, 32, 32), torch.uint8)
+    assert test.labels.tolist() == [3, 8]
+    stored = pickle.loads((folder / "test_batch").read_bytes())["data"]
+    assert np.array_equal(test.images.numpy().reshape(2, -1), stored)
+
+
+def test_a_damaged_cifar10_is_refused(tmp_path, monkeypatch):
+    folder = write_cifar10(tmp_path, monkeypatch)
+    (folder / "data_batch_3").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"CIFAR10 is not in .*, or damaged; download it with: python -c"):
+        load_cifar10("train", tmp_path)
+
+
+@pytest.mark.parametrize(("load", "name"), [(load_cifar10, "CIFAR10"), (load_fashion_mnist, "FashionMNIST")])
+def test_a_data_set_that_is_not_there(load, name, tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"{name} is not in .*datasets\.{name}"):
+        load("train", tmp_path)
+
+
+def test_fashion_mnist_is_read_from_its_idx_files(tmp_path):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    for part in ("train", "t10k"):
+        header = bytes([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 28, 0, 0, 0, 28])  # idx: bytes, 3 dimensions, 3 x 28 x 28
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 1, 9]))
+    loaded = load_fashion_mnist("train", tmp_path)
+    assert np.array_equal((loaded.images[:, 0] * 255).round().numpy(), pixels)
+    assert loaded.labels.tolist() == [7, 1, 9]
+
+
+# --- any folder or zip of images
+
+
+@pytest.fixture(params=["folder", "zip"])
+def pictures(request, tmp_path):
+    """Two classes of colour images as PNG, as a folder or as a zip, and how to write more into it."""
+    folder = tmp_path / "pictures"
+    generator = np.random.default_rng(0)
+    for name in ("cat/2.png", "cat/10.png", "dog/1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "readme.txt").write_text("not an image")
+    (folder / ".hidden.png").write_text("nor this")
+
+    def finish():
+        if request.param == "folder":
+            return folder
+        with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+            for file in sorted(folder.rglob("*")):
+                archive.write(file, file.relative_to(folder))
+        return tmp_path / "pictures.zip"
+
+    return folder, finish
+
+
+def test_images_with_the_class_by_folder(pictures):
+    folder, finish = pictures
+    loaded = load_images(finish())
+    assert loaded.images.dtype == torch.uint8
+    assert loaded.labels.tolist() == [0, 0, 1]
+    for image, name in zip(loaded.images, ("cat/10.png", "cat/2.png", "dog/1.png"), strict=True):
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(Image.open(folder / name)))
+
+
+def test_grey_images_have_one_channel(pictures):
+    folder, finish = pictures
+    for file in folder.rglob("*/*.png"):
+        Image.open(file).convert("L").save(file)
+    assert load_images(finish()).images.shape == (3, 1, 6, 6)
+
+
+def test_grey_among_colour_becomes_colour(pictures):
+    folder, finish = pictures
+    Image.open(folder / "dog/1.png").convert("L").save(folder / "dog/1.png")
+    images = load_images(finish()).images
+    assert images.shape == (3, 3, 6, 6)
+    assert (images[2] == images[2, :1]).all()
+
+
+def test_images_of_several_sizes(pictures):
+    folder, finish = pictures
+    Image.new("RGB", (9, 5), (10, 20, 30)).save(folder / "dog/2.png")
+    path = finish()
+    with pytest.raises(ValueError, match=r"several sizes, 6x6 and 9x5 \(at dog/2.png\); give a size"):
+        load_images(path)
+    images = load_images(path, size=4).images
+    assert images.shape == (4, 3, 4, 4)
+    assert images[3, :, 0, 0].tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", "half"])
+def test_a_broken_image_is_named_or_skipped(pictures, content):
+    folder, finish = pictures
+    whole = (folder / "cat/2.png").read_bytes()
+    (folder / "cat/2.png").write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    path = finish()
+    with pytest.raises(ValueError, match=r"the image cat/2\.png cannot be read"):
+        load_images(path)
+    with pytest.warns(UserWarning, match=r"1 images cannot be read and are left out, first cat/2\.png"):
+        assert load_images(path, skip_broken=True).labels.tolist() == [0, 1]
+
+
+def test_a_damaged_zip(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(ValueError, match=r"a\.zip is no zip, or damaged"):
+        load_images(tmp_path / "a.zip")
+
+
+def test_a_zip_damaged_inside_names_the_image(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a/1.png", b"x" * 100)
+    content = (tmp_path / "a.zip").read_bytes().replace(b"x" * 100, b"y" * 100)  # its checksum is now wrong
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"the image a/1\.png cannot be read"):
+        load_images(tmp_path / "a.zip")
+
+
+def test_no_image_and_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="holds no image that can be read"):
+        load_images(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder or zip of images"):
+        load_images(tmp_path / "nowhere")
+
+
+CIFAR_COPY = DATA / "cifar10-jpeg" / "test.zip"
+
+
+@pytest.mark.skipif(not CIFAR_COPY.exists(), reason=f"no image zip at {CIFAR_COPY}; set NCSN_DATA")
+def test_ten_thousand_jpegs_from_a_zip():
+    loaded = load_images(CIFAR_COPY)
+    assert loaded.images.shape == (10_000, 3, 32, 32)
+    assert torch.bincount(loaded.labels).tolist() == [1000] * 10
+    assert loaded.images.float().mean((0, 2, 3)).tolist() == pytest.approx([126.0, 123.7, 114.9], abs=1.0)
+
+
+# --- a batch made ready
+
+
+def test_dequantised_values_stay_in_their_interval_and_fill_it():
+    grey = torch.randint(256, (2000, 10), generator=torch.Generator().manual_seed(0))
+    spread = dequantize(grey / 255, torch.Generator().manual_seed(1))
+    inside = (spread * 256 - grey).flatten()
+    assert inside.min() > -1e-4  # float32 keeps 256 to 3e-5
+    assert inside.max() < 1 + 1e-4
+    assert stats.kstest(inside.numpy(), "uniform").pvalue > 1e-4
+
+
+def test_flips_mirror_about_half():
+    images = torch.rand(2000, 1, 2, 3, generator=torch.Generator().manual_seed(0))
+    flipped = random_flip(images, torch.Generator().manual_seed(1))
+    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
+    kept = (flipped == images).flatten(1).all(1)
+    assert (mirrored ^ kept).all()
+    assert mirrored.float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 2000**0.5)
+
+
+def test_the_logit_has_its_inverse():
+    images = torch.tensor([[0.0, 0.25, 0.5, 1.0]], dtype=torch.float64)
+    values = logit_transform(images)
+    edge = math.log((1 - 1e-6) / 1e-6)
+    assert values[0, [0, 2, 3]].tolist() == pytest.approx([-edge, 0.0, edge], abs=1e-9)
+    torch.testing.assert_close(inverse_logit_transform(values), images, rtol=0, atol=1e-12)
+
+
+def test_bytes_become_numbers_and_numbers_stay():
+    assert unit_images(torch.tensor([[0, 255, 51]], dtype=torch.uint8)).tolist() == [[0.0, 1.0, pytest.approx(0.2)]]
+    x = torch.rand(2, 2)
+    assert unit_images(x) is x
+
+
+@pytest.mark.parametrize(("load", "split"), [(load_digits, "valid"), (load_mnist, "all"), (load_cifar10, "all")])
 def test_an_unknown_split(load, split):
     with pytest.raises(ValueError, match=f"split must be one of .*, got '{split}'"):
         load(split)

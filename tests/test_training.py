@@ -123,6 +123,35 @@ def test_resuming_is_exact_to_the_bit(cut):
     assert torch.equal(weights(whole), weights(resumed))
 
 
+def test_bytes_train_as_the_numbers_they_stand_for():
+    grey = torch.randint(256, (10, 1, 4, 4), generator=seeded(), dtype=torch.uint8)
+    by_bytes = train(fresh(), grey, NCSNObjective(SIGMAS), SETTINGS)
+    by_numbers = train(fresh(), grey / 255, NCSNObjective(SIGMAS), SETTINGS)
+    assert torch.equal(weights(by_bytes), weights(by_numbers))
+
+
+def test_what_an_image_becomes_before_the_loss():
+    """Dequantised, it is never the same twice, within one grey value; flipped, half are mirrored."""
+
+    class Keep(NCSNObjective):
+        seen = ()
+
+        def draw(self, x, generator):
+            self.seen = (*self.seen, x)
+            return super().draw(x, generator)
+
+    grey = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4)
+    options = {"num_steps": 40, "batch_size": 1, "learning_rate": 1e-3}
+    objective = Keep(SIGMAS)
+    train(fresh(), grey, objective, TrainingSettings(**options, dequantize=True))
+    assert all(((x * 256 - grey - 0.5).abs() < 0.5 + 1e-4).all() for x in objective.seen)
+    assert not torch.equal(objective.seen[0], objective.seen[1])
+    objective = Keep(SIGMAS)
+    train(fresh(), grey, objective, TrainingSettings(**options, flip=True))
+    flipped = [torch.equal(x, (grey / 255).flip(3)) for x in objective.seen]
+    assert 8 <= sum(flipped) <= 32  # of 40 at even odds: outside in one of 20,000 seeds
+
+
 def test_training_lowers_the_loss():
     settings = TrainingSettings(num_steps=150, batch_size=32, learning_rate=3e-3)
     losses = []
