@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
+from ncsn_lib.data import load_images
 from ncsn_lib.protocol import check_count
 from ncsn_lib.recipes import RECIPES, Recipe
 from ncsn_lib.runs import Run, load_run, sample_run, train_recipe
@@ -21,12 +22,13 @@ USAGE = """\
 usage: python -m ncsn_lib COMMAND [RECIPE] [OPTIONS]
 
   list              the recipes there are
-  train RECIPE      train one; run again to go on where it was cut
+  train RECIPE      train one; run again to go on where it was cut (--steps, --batch-size and many more)
   sample RECIPE     draw images from one that was trained
 
 `python -m ncsn_lib COMMAND RECIPE --help` explains every option."""
 
 SETTINGS = ("noise", "network", "training", "sampling")
+SHORT = {"--steps": "--training.num-steps", "--batch-size": "--training.batch-size"}
 
 
 class UserError(Exception):
@@ -51,6 +53,10 @@ class TrainOptions(RunOptions):
     """Steps between checkpoints."""
     fresh: bool = False
     """Delete the folder's checkpoints and start anew."""
+    data: Path | None = None
+    """A folder or zip of images to train on, in place of the recipe's data set; they are cropped and resized to it."""
+    skip_broken: bool = False
+    """Leave out images of --data that cannot be read, instead of stopping at the first."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,13 @@ def _list() -> int:
 def _train(recipe: Recipe, argv: list[str]) -> int:
     from tqdm.auto import tqdm
 
+    argv = [SHORT.get(word, word) for word in argv]
     options, recipe = _parse(f"train {recipe.name}", TrainOptions(), recipe, SETTINGS, argv)
+    images = None
+    if options.data is not None:
+        # The recipe says what was trained on, so that a run does not go on with other images.
+        recipe = dataclasses.replace(recipe, dataset=f"images of {options.data.name}")
+        images = load_images(options.data, size=recipe.image_shape[-1], skip_broken=options.skip_broken).images
     folder, device = _folder(options, recipe), _device(options)
     check_count("checkpoint_every", options.checkpoint_every)
     saved = list_checkpoints(folder)
@@ -129,7 +141,14 @@ def _train(recipe: Recipe, argv: list[str]) -> int:
             bar.update(state.step - bar.n)
             bar.set_postfix(loss=f"{loss:.2f}", refresh=False)
 
-        run = train_recipe(recipe, folder, device=device, checkpoint_every=options.checkpoint_every, callback=report)
+        run = train_recipe(
+            recipe,
+            folder,
+            device=device,
+            checkpoint_every=options.checkpoint_every,
+            images=images,
+            callback=report,
+        )
     print(
         f"{run.step} steps done; the network is in {list_checkpoints(folder)[-1]}, the losses in {folder / 'loss.csv'}"
     )

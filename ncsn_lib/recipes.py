@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ncsn_lib.networks.ncsn import NCSN
+from ncsn_lib.networks.ncsnv2 import NCSNv2
 from ncsn_lib.networks.unet import UNet
 from ncsn_lib.protocol import check_count, check_positive
-from ncsn_lib.schedules import geometric_sigmas
+from ncsn_lib.schedules import check_sigmas, geometric_sigmas
 from ncsn_lib.training import NCSNObjective, Objective, TrainingSettings
 
 
 @dataclass(frozen=True)
 class NoiseSettings:
-    """The ladder of noise levels, geometric."""
+    """The ladder of noise levels, geometric; one level is sigma_max = sigma_min."""
 
     sigma_max: float = 1.0
     """The largest noise level sigma_1, in units of the images (0 to 1). Paper, Sec. 5: sigma_1 = 1."""
@@ -31,6 +33,10 @@ class NoiseSettings:
 
     def sigmas(self) -> Tensor:
         """(L,) noise levels."""
+        if self.num_levels == 1:
+            if self.sigma_max != self.sigma_min:
+                raise ValueError(f"sigma_max must be sigma_min at one level, got {self.sigma_max} and {self.sigma_min}")
+            return check_sigmas(torch.tensor([self.sigma_max]))
         return geometric_sigmas(self.sigma_max, self.sigma_min, self.num_levels)
 
 
@@ -62,9 +68,33 @@ class UNetSettings:
     patch: int = 1
     """Pixels folded into channels before the first convolution, per side."""
 
-    def build(self, image_shape: tuple[int, ...]) -> nn.Module:
-        """A fresh network for images (C, H, W)."""
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for images (C, H, W); it takes any sigma."""
         return UNet(image_shape[0], self.widths, num_blocks=self.num_blocks, patch=self.patch)
+
+
+@dataclass(frozen=True)
+class NCSNSettings:
+    """The paper's network, a dilated RefineNet with CondInstanceNorm++."""
+
+    ngf: int = 128
+    """Features of the first stage. Paper, appendix: 64 for MNIST, 128 for CIFAR-10 and CelebA."""
+
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for these levels and images (C, H, W)."""
+        return NCSN(sigmas, image_shape[0], self.ngf)
+
+
+@dataclass(frozen=True)
+class NCSNv2Settings:
+    """The network of 2020."""
+
+    ngf: int = 128
+    """Features of the first stage. The authors' configuration: 128 for CIFAR-10."""
+
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for these levels and images (C, H, W)."""
+        return NCSNv2(sigmas, image_shape[0], self.ngf)
 
 
 @dataclass(frozen=True)
@@ -83,7 +113,7 @@ class Recipe:
     """How the network is trained."""
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     """The noise levels."""
-    network: UNetSettings = field(default_factory=UNetSettings)
+    network: UNetSettings | NCSNSettings | NCSNv2Settings = field(default_factory=UNetSettings)
     """The network."""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     """How it is sampled."""
@@ -92,7 +122,7 @@ class Recipe:
         """A fresh network; its weights follow from the training seed alone."""
         with torch.random.fork_rng():
             torch.manual_seed(self.training.seed)
-            return self.network.build(self.image_shape)
+            return self.network.build(self.noise.sigmas(), self.image_shape)
 
     def objective(self) -> Objective:
         """What training minimises: the NCSN loss on the recipe's noise levels."""
@@ -140,6 +170,15 @@ def _rebuild(default: Any, fields: Mapping[str, Any], where: str) -> Any:
     return dataclasses.replace(default, **values)
 
 
+# Paper, appendix: Adam, learning rate 0.001, batch 128, 200,000 iterations; no moving average of the weights.
+PAPER_TRAINING = TrainingSettings(
+    num_steps=200_000, batch_size=128, learning_rate=1e-3, ema_decay=0.0, dequantize=True, bfloat16=True
+)
+# Paper, appendix: the baseline has the smallest level alone, and as many steps in all.
+ONE_LEVEL = NoiseSettings(sigma_max=0.01, sigma_min=0.01, num_levels=1)
+ONE_LEVEL_SAMPLING = SamplingSettings(num_steps=1000)
+
+
 RECIPES = {
     recipe.name: recipe
     for recipe in [
@@ -160,6 +199,55 @@ RECIPES = {
                 ema_decay=0.998,
             ),
             sampling=SamplingSettings(eps=1e-4, num_steps=10, denoise=True),
+        ),
+        Recipe(
+            name="mnist",
+            summary="the paper's NCSN on MNIST (Fig. 4 and 5), 7.6 million parameters: for a GPU",
+            dataset="mnist",
+            image_shape=(1, 28, 28),
+            network=NCSNSettings(ngf=64),
+            training=PAPER_TRAINING,
+        ),
+        Recipe(
+            name="mnist_baseline",
+            summary="the paper's baseline on MNIST, the noise level 0.01 alone: for a GPU",
+            dataset="mnist",
+            image_shape=(1, 28, 28),
+            network=NCSNSettings(ngf=64),
+            training=PAPER_TRAINING,
+            noise=ONE_LEVEL,
+            sampling=ONE_LEVEL_SAMPLING,
+        ),
+        Recipe(
+            name="cifar10",
+            summary="the paper's NCSN on CIFAR-10 (Fig. 4 to 6, Table 1), 30 million parameters: for a GPU",
+            dataset="cifar10",
+            image_shape=(3, 32, 32),
+            network=NCSNSettings(ngf=128),
+            training=dataclasses.replace(PAPER_TRAINING, flip=True),
+        ),
+        Recipe(
+            name="cifar10_baseline",
+            summary="the paper's baseline on CIFAR-10, the noise level 0.01 alone: for a GPU",
+            dataset="cifar10",
+            image_shape=(3, 32, 32),
+            network=NCSNSettings(ngf=128),
+            training=dataclasses.replace(PAPER_TRAINING, flip=True),
+            noise=ONE_LEVEL,
+            sampling=ONE_LEVEL_SAMPLING,
+        ),
+        Recipe(
+            name="ncsnv2_cifar10",
+            summary="NCSNv2 on CIFAR-10 (Song & Ermon 2020), 232 levels, 30 million parameters: for a GPU",
+            dataset="cifar10",
+            image_shape=(3, 32, 32),
+            network=NCSNv2Settings(ngf=128),
+            # The authors' configuration; its step_lr of 6.2e-6 is half of our eps. No dequantisation there.
+            noise=NoiseSettings(sigma_max=50.0, sigma_min=0.01, num_levels=232),
+            training=TrainingSettings(
+                num_steps=300_000, batch_size=128, learning_rate=1e-4, ema_decay=0.999, flip=True, bfloat16=True
+            ),
+            sampling=SamplingSettings(eps=1.24e-5, num_steps=5, denoise=True),
         ),
     ]
 }

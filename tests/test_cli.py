@@ -73,6 +73,39 @@ def test_a_second_train_goes_on(capsys, run):
     assert len(list_checkpoints(run)) == 1
 
 
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(9):
+        Image.fromarray(np.full((10, 12), 20 * number, dtype=np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_train_on_any_folder(capsys, pictures, tmp_path):
+    argv = ["train", "digits", "--steps", "2", "--batch-size", "4", "--network.widths", "8"]
+    argv += ["--run-dir", str(tmp_path / "run"), "--data", str(pictures)]
+    assert main(argv) == 0
+    assert "2 steps done" in capsys.readouterr().out
+    said = fails(capsys, *argv[:-2])
+    assert "dataset is 'images of pictures' there and 'digits' here" in said
+
+
+def test_a_broken_picture(capsys, pictures, tmp_path):
+    (pictures / "4.png").write_bytes(b"no picture")
+    argv = ["train", "digits", "--steps", "1", "--batch-size", "4", "--network.widths", "8"]
+    argv += ["--run-dir", str(tmp_path / "run"), "--data", str(pictures)]
+    assert "the image 4.png cannot be read" in fails(capsys, *argv)
+    with pytest.warns(UserWarning, match=r"1 images cannot be read and are left out, first 4\.png"):
+        assert main([*argv, "--skip-broken"]) == 0
+
+
+def test_pictures_of_other_colours_are_refused(capsys, pictures, tmp_path):
+    Image.new("RGB", (8, 8)).save(pictures / "colour.png")
+    said = fails(capsys, "train", "digits", "--run-dir", tmp_path / "run", "--data", pictures)
+    assert "images must be (N, 1, 8, 8), got (10, 3, 8, 8)" in said
+
+
 def test_without_words_it_explains_itself(capsys):
     assert main([]) == 0
     assert main(["--help"]) == 0
@@ -112,6 +145,7 @@ def test_as_a_program():
         (["trian", "digits"], "there is no command 'trian'; did you mean 'train'?"),
         (["train", "zebra"], "there is no recipe 'zebra'; there are: "),
         (["train", "digits", "--checkpoint-every", "0"], "checkpoint_every must be at least 1, got 0"),
+        (["train", "digits", "--data", "nowhere"], "there is no folder or zip of images at nowhere"),
         (["train", "digits", "--device", "gpu"], "--device gpu cannot be used here"),
         (["train", "digits", "--network.widths", "12"], "widths must be one or more multiples of 8"),
         (["sample", "digits", "--num", "0"], "num must be at least 1, got 0"),

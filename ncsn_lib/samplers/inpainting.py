@@ -26,7 +26,7 @@ def inpaint(
     randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Annealed Langevin dynamics that completes images (Song & Ermon 2019, App. B.3, Algorithm 2).
+    """Annealed Langevin dynamics that completes images (Song & Ermon 2019, appendix, the inpainting algorithm).
 
     At each level the known pixels are the given ones with noise of that level; after each step they are set to it
     again. So the rest is sampled as if the whole image were a noisy one that agrees with them.
