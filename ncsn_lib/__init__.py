@@ -46,7 +46,7 @@ from ncsn_lib.samplers import (
     langevin_step,
 )
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
-from ncsn_lib.training import NCSNObjective, TrainingSettings, TrainingState, train
+from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
 __all__ = [
     "MLP",
@@ -54,6 +54,7 @@ __all__ = [
     "GaussianMixture",
     "LabelledImages",
     "LineSegment",
+    "LossObjective",
     "NCSNObjective",
     "Recipe",
     "Ring",

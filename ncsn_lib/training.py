@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ncsn_lib.data import dequantize, random_flip, unit_images
 from ncsn_lib.losses import ncsn_loss, variance_weight
-from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_positive
+from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_not_negative, check_positive
 from ncsn_lib.schedules import check_sigmas
 
 Draws = dict[str, Tensor]
@@ -120,6 +120,39 @@ class NCSNObjective:
                 if not self.loss(score_fn, x[rows], part).isfinite():
                     bad.append(f"{label + 1} (sigma = {self.sigmas[label]:.4g})")
         return f"noise level {', '.join(bad)} of {len(self.sigmas)}" if bad else "the sum over the batch"
+
+
+class LossObjective:
+    """One loss of `ncsn_lib.losses` at one noise level: explicit, implicit, sliced or denoising score matching.
+
+    Args:
+        loss: maps (score_fn, x, sigma) and its draws to (B,) losses.
+        sigma: the noise level handed to it, at least 0, in the units of the examples.
+        draws: what the loss takes besides, by the name of its argument: each maps (x, generator) to a tensor.
+            For example `projections=lambda x, generator: rademacher_projections(x, 1, generator)`.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Tensor],
+        *,
+        sigma: float = 0.0,
+        **draws: Callable[[Tensor, torch.Generator], Tensor],
+    ):
+        self.function, self.sigma, self.draws = loss, check_not_negative("sigma", sigma), draws
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
+        """One tensor for each of the loss's draws."""
+        return {name: draw(x, generator) for name, draw in self.draws.items()}
+
+    def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
+        """The mean over the batch."""
+        return self.function(score_fn, x, x.new_full((len(x),), self.sigma), **draws).mean()
+
+    def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:
+        """Names whatever the loss was handed that is not finite, or the loss."""
+        bad = [name for name, value in {"examples": x, **draws}.items() if not value.isfinite().all()]
+        return f"not finite: {', '.join(bad)}" if bad else f"the loss at sigma = {self.sigma:g}"
 
 
 class NonFiniteLossError(ArithmeticError):
