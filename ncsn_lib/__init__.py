@@ -32,7 +32,7 @@ from ncsn_lib.losses import (
     sphere_projections,
     variance_weight,
 )
-from ncsn_lib.metrics import fisher_divergence, frechet_distance, mmd_squared, mode_mass, nearest_distances
+from ncsn_lib.metrics import count_flops, fisher_divergence, frechet_distance, mmd_squared, mode_mass, nearest_distances
 from ncsn_lib.networks import MLP, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.recipes import RECIPES, Recipe
@@ -69,6 +69,7 @@ __all__ = [
     "check_sigmas",
     "checkerboard",
     "consistent_annealed_sampling",
+    "count_flops",
     "dataset_mixture",
     "denoising_score_matching_loss",
     "denoising_step",
