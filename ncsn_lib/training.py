@@ -128,6 +128,8 @@ class LossObjective:
     Args:
         loss: maps (score_fn, x, sigma) and its draws to (B,) losses.
         sigma: the noise level handed to it, at least 0, in the units of the examples.
+        perturb: hand the loss the examples with fresh noise of that level. Without it they go in as they are, which is
+            right for the denoising loss, since it adds its own noise, and for data as they are at sigma 0.
         draws: what the loss takes besides, by the name of its argument: each maps (x, generator) to a tensor.
             For example `projections=lambda x, generator: rademacher_projections(x, 1, generator)`.
     """
@@ -137,16 +139,24 @@ class LossObjective:
         loss: Callable[..., Tensor],
         *,
         sigma: float = 0.0,
+        perturb: bool = False,
         **draws: Callable[[Tensor, torch.Generator], Tensor],
     ):
-        self.function, self.sigma, self.draws = loss, check_not_negative("sigma", sigma), draws
+        self.function, self.sigma, self.perturb = loss, check_not_negative("sigma", sigma), perturb
+        self.draws = draws
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
-        """One tensor for each of the loss's draws."""
-        return {name: draw(x, generator) for name, draw in self.draws.items()}
+        """One tensor for each of the loss's draws, and the `perturbation` (B, *D) of the examples if they get one."""
+        draws = {name: draw(x, generator) for name, draw in self.draws.items()}
+        if self.perturb:
+            unit = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+            draws["perturbation"] = self.sigma * unit
+        return draws
 
     def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
         """The mean over the batch."""
+        draws = dict(draws)
+        x = x + draws.pop("perturbation", 0.0)
         return self.function(score_fn, x, x.new_full((len(x),), self.sigma), **draws).mean()
 
     def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:

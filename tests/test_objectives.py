@@ -90,6 +90,26 @@ def test_loss_is_the_mean_over_the_batch(points):
     torch.testing.assert_close(objective.loss(network, points, {"noise": noise}), expected)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+def test_perturbed_examples_have_the_perturbed_gaussian(points, sigma):
+    """Implicit score matching of data with fresh noise finds the precision of the covariance plus sigma^2."""
+    objective = LossObjective(implicit_score_matching_loss, sigma=sigma, perturb=True)
+    torch.manual_seed(0)
+    network = train(TrainingState.start(Affine(), SETTINGS), points, objective, SETTINGS).ema.module
+    precision = torch.linalg.inv(covariance(sigma))
+    torch.testing.assert_close(network.layer.weight, -precision, rtol=0, atol=0.1)
+
+
+def test_the_perturbation_is_a_draw_of_its_size(points):
+    objective = LossObjective(implicit_score_matching_loss, sigma=0.5, perturb=True)
+    draws = objective.draw(points, torch.Generator().manual_seed(0))
+    assert draws["perturbation"].std().item() == pytest.approx(0.5, abs=4 * 0.5 / (2 * points.numel()) ** 0.5)
+    network = Affine()
+    expected = implicit_score_matching_loss(network, points + draws["perturbation"], points.new_full((256,), 0.5))
+    torch.testing.assert_close(objective.loss(network, points, draws), expected.mean())
+    assert "perturbation" in draws  # the caller's draws are left as they were
+
+
 def test_draws_follow_the_generator(points):
     objective = LossObjective(denoising_score_matching_loss, sigma=0.5, noise=unit_normal)
     first, second = (objective.draw(points, torch.Generator().manual_seed(3)) for _ in range(2))
