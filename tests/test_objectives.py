@@ -33,7 +33,8 @@ class Affine(nn.Module):
 
 
 def unit_normal(x, generator):
-    return torch.randn(x.shape, generator=generator)
+    noise = torch.empty_like(x)
+    return noise.normal_(generator=generator)
 
 
 @pytest.fixture
