@@ -44,6 +44,7 @@ from ncsn_lib.samplers import (
     inpaint,
     langevin_dynamics,
     langevin_step,
+    metropolis_adjusted_langevin_dynamics,
 )
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
@@ -90,6 +91,7 @@ __all__ = [
     "load_images",
     "load_mnist",
     "load_run",
+    "metropolis_adjusted_langevin_dynamics",
     "mmd_squared",
     "mode_mass",
     "ncsn_loss",

@@ -4,6 +4,12 @@ from ncsn_lib.samplers.annealed import annealed_langevin_dynamics, denoising_ste
 from ncsn_lib.samplers.consistent import consistent_annealed_sampling
 from ncsn_lib.samplers.inpainting import inpaint
 from ncsn_lib.samplers.langevin import SamplerStep, langevin_dynamics, langevin_step
+from ncsn_lib.samplers.langevin import (
+    SamplerStep,
+    langevin_dynamics,
+    langevin_step,
+    metropolis_adjusted_langevin_dynamics,
+)
 
 __all__ = [
     "SamplerStep",
@@ -13,4 +19,5 @@ __all__ = [
     "inpaint",
     "langevin_dynamics",
     "langevin_step",
+    "metropolis_adjusted_langevin_dynamics",
 ]

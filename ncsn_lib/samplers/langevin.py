@@ -6,7 +6,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_not_negative, check_positive, evaluate_score
+from ncsn_lib.protocol import (
+    ScoreFn,
+    check_count,
+    check_examples,
+    check_like,
+    check_not_negative,
+    check_positive,
+    evaluate_score,
+)
 
 
 class SamplerStep(NamedTuple):
@@ -25,6 +33,8 @@ class SamplerStep(NamedTuple):
 
 
 Callback = Callable[[SamplerStep], None]
+LogProbFn = Callable[[Tensor, Tensor], Tensor]
+"""A log-density: `log_prob_fn(x (B, *D), sigma (B,)) -> (B,)`, up to a constant."""
 
 
 def langevin_step(x: Tensor, score: Tensor, step_size: float, noise: Tensor) -> Tensor:
@@ -84,3 +94,70 @@ def langevin_dynamics(
         if callback is not None:
             callback(SamplerStep(x, 0, step, sigma, step_size))
     return x
+
+
+@torch.no_grad()
+def metropolis_adjusted_langevin_dynamics(
+    score_fn: ScoreFn,
+    log_prob_fn: LogProbFn,
+    x: Tensor,
+    sigma: float,
+    *,
+    step_size: float,
+    num_steps: int,
+    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    rand_like: Callable[[Tensor], Tensor] = torch.rand_like,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Langevin dynamics with a Metropolis test after each step, MALA (Roberts & Tweedie 1996).
+
+    A step of `langevin_dynamics` is proposed, and taken with probability
+    min(1, p(y) q(x | y) / (p(x) q(y | x))); otherwise the chain stays where it is. So it keeps the density exactly,
+    whatever the step size and however wrong the score. It takes what a score model does not give: the log-density.
+
+    Args:
+        score_fn: the model.
+        log_prob_fn: maps (B, *D) states and (B,) noise levels to (B,) log-densities, up to a constant.
+        x: (B, *D) starting states.
+        sigma: the noise level handed to both, in the units of `x`; 0 for a density that takes none.
+        step_size: alpha, in squared units of `x`.
+        num_steps: the number of steps T.
+        randn_like: draws unit normal noise shaped like its argument.
+        rand_like: draws uniformly from [0, 1), shaped like its argument, for the tests.
+        callback: is called with a `SamplerStep` after each step; a state that did not change was a refusal.
+
+    Returns:
+        (B, *D) states after the last step; `x` itself is left as it was.
+
+    Raises:
+        ValueError: a step size that is not finite and positive, a negative sigma, fewer than one step, a
+            score of another shape than x, log-densities that are not (B,).
+    """
+    check_examples(x)
+    step_size = check_positive("step_size", step_size)
+    sigma = check_not_negative("sigma", sigma)
+    levels = x.new_full((len(x),), sigma)
+
+    def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
+        log_prob = log_prob_fn(x, levels)
+        check_like("log_prob_fn(x, sigma)", log_prob, x.shape[:1], x)
+        return evaluate_score(score_fn, x, levels), log_prob
+
+    score, log_prob = evaluate(x)
+    for step in range(check_count("num_steps", num_steps)):
+        y = langevin_step(x, score, step_size, randn_like(x))
+        y_score, y_log_prob = evaluate(y)
+        way_back = _log_proposal(x, y, y_score, step_size) - _log_proposal(y, x, score, step_size)
+        # A ratio that is not a number, from a proposal thrown to infinity, counts as a refusal.
+        accepted = rand_like(log_prob).log() < y_log_prob - log_prob + way_back
+        keep = accepted.view(-1, *[1] * (x.ndim - 1))
+        x, score = torch.where(keep, y, x), torch.where(keep, y_score, score)
+        log_prob = torch.where(accepted, y_log_prob, log_prob)
+        if callback is not None:
+            callback(SamplerStep(x, 0, step, sigma, step_size))
+    return x
+
+
+def _log_proposal(y: Tensor, x: Tensor, score: Tensor, step_size: float) -> Tensor:
+    """(B,) log-density of a Langevin step from x, where the score is `score`, to y; without its constant."""
+    return -(y - x - 0.5 * step_size * score).flatten(1).square().sum(1) / (2 * step_size)
