@@ -48,6 +48,7 @@ from ncsn_lib.samplers import (
 )
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
+from ncsn_lib.training import NCSNObjective, SlicedObjective, TrainingSettings, TrainingState, train
 
 __all__ = [
     "MLP",
@@ -60,6 +61,7 @@ __all__ = [
     "Recipe",
     "Ring",
     "ScoreFn",
+    "SlicedObjective",
     "SwissRoll",
     "TrainingSettings",
     "TrainingState",
