@@ -48,7 +48,6 @@ from ncsn_lib.samplers import (
 )
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
-from ncsn_lib.training import NCSNObjective, SlicedObjective, TrainingSettings, TrainingState, train
 
 __all__ = [
     "MLP",
@@ -61,7 +60,6 @@ __all__ = [
     "Recipe",
     "Ring",
     "ScoreFn",
-    "SlicedObjective",
     "SwissRoll",
     "TrainingSettings",
     "TrainingState",

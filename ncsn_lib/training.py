@@ -13,7 +13,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ncsn_lib.data import dequantize, random_flip, unit_images
 from ncsn_lib.losses import ncsn_loss, variance_weight
-from ncsn_lib.losses import gaussian_projections, ncsn_loss, sliced_score_matching_vr_loss, variance_weight
 from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_not_negative, check_positive
 from ncsn_lib.schedules import check_sigmas
 
@@ -133,15 +132,6 @@ class LossObjective:
             right for the denoising loss, since it adds its own noise, and for data as they are at sigma 0.
         draws: what the loss takes besides, by the name of its argument: each maps (x, generator) to a tensor.
             For example `projections=lambda x, generator: rademacher_projections(x, 1, generator)`.
-class SlicedObjective:
-    """Sliced score matching of the data perturbed at one noise level (Song et al. 2019; Song & Ermon 2019, Fig. 1, 2).
-
-    Args:
-        sigma: standard deviation of the noise that is added, fresh at each step, and the level handed to the network;
-            0 for the data as they are.
-        num_projections: directions per example, M.
-        loss_fn: the loss of (score_fn, x, sigma, projections); with variance reduction by default.
-        draw_projections: draws directions (M, B, *D) for examples (B, *D), Gaussian by default.
     """
 
     def __init__(
@@ -173,31 +163,6 @@ class SlicedObjective:
         """Names whatever the loss was handed that is not finite, or the loss."""
         bad = [name for name, value in {"examples": x, **draws}.items() if not value.isfinite().all()]
         return f"not finite: {', '.join(bad)}" if bad else f"the loss at sigma = {self.sigma:g}"
-        sigma: float = 0.0,
-        *,
-        num_projections: int = 1,
-        loss_fn: Callable[[ScoreFn, Tensor, Tensor, Tensor], Tensor] = sliced_score_matching_vr_loss,
-        draw_projections: Callable[[Tensor, int, torch.Generator], Tensor] = gaussian_projections,
-    ):
-        self.sigma = check_not_negative("sigma", sigma)
-        self.num_projections = check_count("num_projections", num_projections)
-        self.loss_fn, self.draw_projections = loss_fn, draw_projections
-
-    def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
-        """Unit normal `noise` (B, *D) and `projections` (M, B, *D)."""
-        noise = torch.randn(x.shape, generator=generator, device=x.device)
-        return {"noise": noise, "projections": self.draw_projections(x, self.num_projections, generator)}
-
-    def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
-        """The mean over the batch of the loss on the perturbed examples."""
-        x_tilde = x + self.sigma * draws["noise"]
-        return self.loss_fn(score_fn, x_tilde, x.new_full((len(x),), self.sigma), draws["projections"]).mean()
-
-    def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:
-        """Says whether it is the examples that are not finite."""
-        if not x.isfinite().all():
-            return "the images hold values that are not finite"
-        return f"sliced score matching at sigma = {self.sigma:g}"
 
 
 class NonFiniteLossError(ArithmeticError):

@@ -4,30 +4,35 @@ The experiment of Song & Ermon (2019), Fig. 1, as the chapter on the manifold hy
 place of CIFAR-10. Writes how the loss moves late in training, with where it comes from, beside this file.
 """
 
-import json
-import platform
-from datetime import date
+import sys
 from pathlib import Path
 
 import torch
 
 from ncsn_lib import (
     MLP,
-    SlicedObjective,
+    LossObjective,
     TrainingSettings,
     TrainingState,
+    gaussian_projections,
     load_digits,
     sliced_score_matching_vr_loss,
     train,
 )
 
-SEEDS, STEPS, SIGMA = range(5), 3000, 0.01
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
+from results import store
+
+SEEDS, STEPS = range(5), 3000
 OBJECTIVES = {
     # The network is told the same level in both, so that it is the same network.
-    "raw": SlicedObjective(
-        loss_fn=lambda network, x, sigma, v: sliced_score_matching_vr_loss(network, x, torch.full_like(sigma, SIGMA), v)
-    ),
-    "noise": SlicedObjective(SIGMA),
+    name: LossObjective(
+        sliced_score_matching_vr_loss,
+        sigma=0.01,
+        perturb=perturb,
+        projections=lambda x, generator: gaussian_projections(x, 1, generator),
+    )
+    for name, perturb in [("raw", False), ("noise", True)]
 }
 
 
@@ -44,14 +49,7 @@ def main():
             tenths = torch.tensor(losses).view(10, -1)
             means, spreads = tenths.mean(1).tolist(), tenths.std(1).tolist()
             runs.append({"data": name, "seed": seed, "tenth_means": means, "tenth_spreads": spreads})
-        where = {
-            "command": "python book/results/digits_ssm_seeds.py",
-            "date": date.today().isoformat(),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} thread",
-            "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
-        }
-        text = json.dumps({"provenance": where, "runs": runs}, indent=1) + "\n"
-        Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
+        store(__file__, runs)
 
 
 if __name__ == "__main__":

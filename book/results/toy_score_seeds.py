@@ -4,15 +4,25 @@ Trains the paper's perceptron by sliced score matching on the mixture 1/5 N((-5,
 chapter on low density does once, and writes the errors of its score, with where they come from, beside this file.
 """
 
-import json
-import platform
-from datetime import date
+import sys
 from pathlib import Path
 
 import torch
 
-from ncsn_lib import MLP, GaussianMixture, SlicedObjective, TrainingSettings, TrainingState, train
+from ncsn_lib import (
+    MLP,
+    GaussianMixture,
+    LossObjective,
+    TrainingSettings,
+    TrainingState,
+    gaussian_projections,
+    sliced_score_matching_vr_loss,
+    train,
+)
 from ncsn_lib.plotting import grid_points
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
+from results import store
 
 SEEDS = range(10)
 mixture = GaussianMixture(torch.tensor([[-5.0, -5.0], [5.0, 5.0]]), 1.0, torch.tensor([0.2, 0.8]))
@@ -26,12 +36,16 @@ REGIONS = {
 
 def main():
     """Train once for each seed; write what was measured after each, so that a run that is cut leaves what it has."""
+    torch.set_num_threads(1)
     runs = []
+    objective = LossObjective(
+        sliced_score_matching_vr_loss, projections=lambda x, generator: gaussian_projections(x, 1, generator)
+    )
     for seed in SEEDS:
         torch.manual_seed(seed)
         settings = TrainingSettings(num_steps=10_000, batch_size=128, learning_rate=1e-3, seed=seed)
         state = TrainingState.start(MLP(2), settings)
-        train(state, mixture.sample(128 * 10_000), SlicedObjective(), settings)
+        train(state, mixture.sample(128 * 10_000), objective, settings)
         x, start = mixture.sample(100_000), 16 * torch.rand(100_000, 2) - 8
         run = {"seed": seed}
         with torch.no_grad():
@@ -42,14 +56,7 @@ def main():
                 error = state.network(points, torch.zeros(len(points))) - mixture.score(points)
                 run[name] = error.square().sum(1).mean().sqrt().item()
         runs.append(run)
-        where = {
-            "command": "python book/results/toy_score_seeds.py",
-            "date": date.today().isoformat(),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-            "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
-        }
-        text = json.dumps({"provenance": where, "runs": runs}, indent=1) + "\n"
-        Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
+        store(__file__, runs)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from ncsn_lib.samplers.annealed import annealed_langevin_dynamics, denoising_step
 from ncsn_lib.samplers.consistent import consistent_annealed_sampling
 from ncsn_lib.samplers.inpainting import inpaint
-from ncsn_lib.samplers.langevin import SamplerStep, langevin_dynamics, langevin_step
 from ncsn_lib.samplers.langevin import (
     SamplerStep,
     langevin_dynamics,
