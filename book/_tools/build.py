@@ -3,8 +3,9 @@
     python book/_tools/build.py            what changed since the last good build
     python book/_tools/build.py --fresh    everything, every chapter executed again
 
-A warning is an error. jupyter-cache, which keeps the outputs, looks at a chapter's code alone; so what it
-keeps is dropped first where the library or a stored result changed. After a build that failed, and when the
+A warning is an error. Chapters are executed first, as many at a time as there are cores, the slowest first, and their
+outputs kept by jupyter-cache, where Sphinx finds them. The cache looks at a chapter's code alone; so what it keeps is
+dropped where the library or a stored result changed. After a build that failed, and when the
 style, the configuration or the table of contents changed, every page is written again: Sphinx would neither
 repeat its warnings nor copy the changed assets otherwise. All that Sphinx said is in _build/build.log.
 """
@@ -16,15 +17,19 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from chapters import (
     BOOK,
     HTML,
+    QUIET,
     ROOT,
+    RUN_TIMES,
     chapter_key,
     chapters,
     command_line,
+    cores,
     digest,
     files_below,
     library_digest,
@@ -32,14 +37,17 @@ from chapters import (
     use_utf8,
 )
 from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
+from myst_nb.core.read import read_myst_markdown_notebook
 
 BUILD = ROOT / "_build"
+CACHE = BUILD / ".jupyter_cache"
+TIMEOUT = 600  # seconds, for a cell
 STATE = BUILD / "state.json"
 LOG = BUILD / "build.log"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL|SEVERE):")
-PROGRESS = re.compile(r"Execut(ing|ed) notebook")
-KERNEL = "[IPKernelApp]"  # how the kernel talks to us is no concern of the book
 
 
 def current_state():
@@ -55,10 +63,9 @@ def current_state():
 
 def drop_stale_outputs(old, new):
     """Remove cached outputs whose inputs changed; a change of the cells is jupyter-cache's own affair."""
-    folder = BUILD / ".jupyter_cache"
-    if not folder.exists():
+    if not CACHE.exists():
         return []
-    cache = get_cache(str(folder))
+    cache = get_cache(str(CACHE))
     stale = [name for name, key in new["chapters"].items() if old.get("chapters", {}).get(name) != key]
     for record in cache.list_cache_records():
         if Path(record.uri).stem in stale:
@@ -66,8 +73,50 @@ def drop_stale_outputs(old, new):
     return stale
 
 
+def not_cached(cache):
+    """The chapters that the cache holds no outputs of, as notebooks, the slowest first."""
+    seconds = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
+    missing = []
+    for page in chapters():
+        notebook = read_myst_markdown_notebook(page.read_text(encoding="utf-8"), add_source_map=True, path=page)
+        try:
+            cache.match_cache_notebook(notebook)
+        except KeyError:
+            missing.append((page, notebook))
+    return sorted(missing, key=lambda pair: -seconds.get(pair[0].stem, {}).get("seconds", 0))
+
+
+def execute_chapters():
+    """Execute what is not cached, several at a time; return the names of the chapters that failed."""
+    cache = get_cache(str(CACHE))
+    missing = not_cached(cache)
+    if not missing:
+        return []
+    workers = min(cores(), len(missing), 4)  # a kernel takes about 1 GB
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))  # threads that wait for one another waste both
+    say(f"Executing {len(missing)} chapters, {workers} at a time ...")
+    failed = []
+
+    def execute(pair):
+        page, notebook = pair
+        return page, single_nb_execution(
+            notebook, cwd=str(BOOK), timeout=TIMEOUT, allow_errors=False, extra_arguments=QUIET
+        )
+
+    with ThreadPoolExecutor(workers) as pool:
+        for page, result in pool.map(execute, missing):
+            if result.err is not None:
+                failed.append(page.stem)
+                say("\n".join([f"\n{page.stem} failed:", *ANSI.sub("", str(result.err)).splitlines()[-20:]]))
+                continue
+            say(f"    {page.stem}: {result.time:.0f} s")
+            bundle = CacheBundleIn(result.nb, str(page), data={"execution_seconds": result.time})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    return failed
+
+
 def run_sphinx(everything):
-    """Run jupyter-book, show what it executes and warns of; return its exit status and the warnings."""
+    """Run jupyter-book, show what it warns of; return its exit status and the warnings."""
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     command += ["build", str(ROOT), "-W", "-n", "--keep-going"] + ["--all"] * everything
     process = subprocess.Popen(
@@ -84,20 +133,10 @@ def run_sphinx(everything):
         for line in process.stdout:
             plain = ANSI.sub("", line).rstrip()
             log.write(plain + "\n")
-            if KERNEL in plain:
-                continue
             if WARNING.search(plain):
                 warnings.append(plain)
-            if PROGRESS.search(plain) or WARNING.search(plain):
                 say("   ", plain.replace(f"{ROOT}{os.sep}", ""))
     return process.wait(), warnings
-
-
-def failures():
-    """The end of what each chapter said that failed to execute."""
-    for report in sorted(HTML.rglob("reports/**/*.err.log")):
-        plain = ANSI.sub("", report.read_text(encoding="utf-8")).rstrip().splitlines()
-        yield "\n".join([f"\n{report.stem.removesuffix('.err')} failed:", *plain[-20:]])
 
 
 def build(fresh):
@@ -117,10 +156,14 @@ def build(fresh):
         say("Executed again, because the library or a stored result changed:", *stale)
     BUILD.mkdir(exist_ok=True)
     STATE.write_text(json.dumps(new | {"good": False}, indent=1))
+    failed = execute_chapters()
+    say(f"Chapters: {time.perf_counter() - started:.0f} s.")
+    if failed:
+        say("\nNot built. Failed:", *failed)
+        return 1
     status, warnings = run_sphinx(everything)
     seconds = time.perf_counter() - started
     if status or warnings:
-        say(*failures(), sep="\n")
         say(f"\nNot built: {len(warnings)} warnings, exit status {status}, {seconds:.0f} s. See {LOG}")
         return status or 1
     STATE.write_text(json.dumps(new | {"good": True}, indent=1))

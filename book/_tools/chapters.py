@@ -17,6 +17,7 @@ HTML = ROOT / "_build" / "html"
 
 # Without it the kernel's debugger writes to stderr.
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+QUIET = ["--log-level=40"]  # for kernels: of errors alone, not that they talk to us unencrypted
 
 
 def pages():
@@ -60,14 +61,18 @@ def chapter_key(page, with_run_times=True):
 
 
 def machine():
-    """The processor's name and the number of cores this process may use."""
+    """The processor's name and its cores."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         name = models[0].split(":", 1)[1].strip() if models else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
+    return f"{name}, {cores()} cores"
+
+
+def cores():
+    """The number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def command_line(description):

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from chapters import BOOK, ROOT, RUN_TIMES, chapter_key, chapters, command_line, machine, say, use_utf8
+from chapters import BOOK, QUIET, ROOT, RUN_TIMES, chapter_key, chapters, command_line, machine, say, use_utf8
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
@@ -53,7 +53,7 @@ def execute(page):
     notebook = read_source(page)
     client = NotebookClient(
         notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False, store_widget_state=False,
-        resources={"metadata": {"path": str(page.parent)}},
+        extra_arguments=QUIET, resources={"metadata": {"path": str(page.parent)}},
     )  # fmt: skip
     started = time.perf_counter()
     client.execute()
