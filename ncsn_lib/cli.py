@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
-from ncsn_lib.data import load_images
+from ncsn_lib.data import DATASETS, load_images
 from ncsn_lib.protocol import check_count
 from ncsn_lib.recipes import RECIPES, Recipe
-from ncsn_lib.runs import Run, load_run, sample_run, train_recipe
+from ncsn_lib.runs import Run, check_images, load_run, sample_run, train_recipe
 from ncsn_lib.training import NonFiniteLossError, TrainingState
 
 USAGE = """\
@@ -119,13 +119,15 @@ def _list() -> int:
 def _train(recipe: Recipe, argv: list[str]) -> int:
     from tqdm.auto import tqdm
 
-    argv = [SHORT.get(word, word) for word in argv]
+    argv = [SHORT.get(flag, flag) + rest for flag, rest in (_split(word) for word in argv)]
     options, recipe = _parse(f"train {recipe.name}", TrainOptions(), recipe, SETTINGS, argv)
-    images = None
-    if options.data is not None:
+    if options.data is None:
+        images = DATASETS[recipe.dataset]("train").images
+    else:
         # The recipe says what was trained on, so that a run does not go on with other images.
         recipe = dataclasses.replace(recipe, dataset=f"images of {options.data.name}")
         images = load_images(options.data, size=recipe.image_shape[-1], skip_broken=options.skip_broken).images
+    check_images(recipe, images)  # before --fresh deletes anything
     folder, device = _folder(options, recipe), _device(options)
     check_count("checkpoint_every", options.checkpoint_every)
     saved = list_checkpoints(folder)
@@ -208,6 +210,12 @@ def _parse(prog: str, options: Any, recipe: Recipe, groups: Sequence[str], argv:
         description=recipe.summary,
     )
     return parsed.run, dataclasses.replace(recipe, **{name: getattr(parsed, name) for name in groups})
+
+
+def _split(word: str) -> tuple[str, str]:
+    """A flag, and "=value" if it carries one."""
+    flag, equals, value = word.partition("=")
+    return flag, equals + value
 
 
 def _folder(options: RunOptions, recipe: Recipe) -> Path:

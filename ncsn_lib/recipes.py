@@ -174,7 +174,7 @@ def _rebuild(default: Any, fields: Mapping[str, Any], where: str) -> Any:
 PAPER_TRAINING = TrainingSettings(
     num_steps=200_000, batch_size=128, learning_rate=1e-3, ema_decay=0.0, dequantize=True, bfloat16=True
 )
-# Paper, appendix: the baseline has the smallest level alone, and as many steps in all.
+# Paper, appendix: the baseline has the smallest level alone. Ours: as many steps as the ten levels have together.
 ONE_LEVEL = NoiseSettings(sigma_max=0.01, sigma_min=0.01, num_levels=1)
 ONE_LEVEL_SAMPLING = SamplingSettings(num_steps=1000)
 

@@ -20,7 +20,7 @@ from ncsn_lib.data import DATASETS
 from ncsn_lib.protocol import check_count
 from ncsn_lib.recipes import Recipe
 from ncsn_lib.samplers import annealed_langevin_dynamics
-from ncsn_lib.training import NonFiniteLossError, TrainingState, train
+from ncsn_lib.training import NonFiniteLossError, TrainingState, check_batch_size, train
 
 
 class Run(NamedTuple):
@@ -68,8 +68,7 @@ def train_recipe(
     state = start_or_resume(recipe, folder, device)
     if images is None:
         images = DATASETS[recipe.dataset]("train").images
-    if images.shape[1:] != recipe.image_shape:
-        raise ValueError(f"images must be (N, {', '.join(map(str, recipe.image_shape))}), got {tuple(images.shape)}")
+    check_images(recipe, images)
 
     losses: list[tuple[int, float]] = []
 
@@ -100,6 +99,13 @@ def train_recipe(
         last = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved yet"
         raise NonFiniteLossError(f"{error}; {last}") from error
     return Run(state.ema.module.eval(), recipe, state.step)
+
+
+def check_images(recipe: Recipe, images: Tensor) -> None:
+    """Raise `ValueError` unless a recipe can be trained on the images: (N, C, H, W) of its shape, at least a batch."""
+    if images.shape[1:] != recipe.image_shape:
+        raise ValueError(f"images must be (N, {', '.join(map(str, recipe.image_shape))}), got {tuple(images.shape)}")
+    check_batch_size(recipe.training.batch_size, len(images))
 
 
 def start_or_resume(recipe: Recipe, folder: Path, device: str | torch.device = "cpu") -> TrainingState:

@@ -283,10 +283,15 @@ def step_generator(seed: int, step: int, device: torch.device) -> torch.Generato
     return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
 
 
-def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """Which images a step sees: (batch_size,) indices from a new order of the images each epoch."""
+def check_batch_size(batch_size: int, num_images: int) -> None:
+    """Raise `ValueError` if a batch would take more images than there are."""
     if num_images < batch_size:
         raise ValueError(f"batch_size must be at most the number of images, {num_images}, got {batch_size}")
+
+
+def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """Which images a step sees: (batch_size,) indices from a new order of the images each epoch."""
+    check_batch_size(batch_size, num_images)
     epoch, position = divmod(step, num_images // batch_size)
     return _epoch_order(num_images, seed, epoch)[position * batch_size : (position + 1) * batch_size]
 

@@ -106,6 +106,15 @@ def test_pictures_of_other_colours_are_refused(capsys, pictures, tmp_path):
     assert "images must be (N, 1, 8, 8), got (10, 3, 8, 8)" in said
 
 
+def test_fresh_deletes_nothing_before_all_is_checked(capsys, run, pictures):
+    before = sorted(run.rglob("*"))
+    Image.new("RGB", (8, 8)).save(pictures / "colour.png")
+    argv = ["train", "digits", "--fresh", "--run-dir", run]
+    assert "images must be (N, 1, 8, 8)" in fails(capsys, *argv, "--data", pictures)
+    assert "batch_size must be at most the number of images, 1437" in fails(capsys, *argv, "--batch-size=2000")
+    assert sorted(run.rglob("*")) == before
+
+
 def test_without_words_it_explains_itself(capsys):
     assert main([]) == 0
     assert main(["--help"]) == 0

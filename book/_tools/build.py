@@ -29,11 +29,11 @@ from chapters import (
     chapter_key,
     chapters,
     command_line,
-    cores,
     digest,
     files_below,
     library_digest,
     say,
+    share_cores,
     use_utf8,
 )
 from jupyter_cache import get_cache
@@ -92,8 +92,7 @@ def execute_chapters():
     missing = not_cached(cache)
     if not missing:
         return []
-    workers = min(cores(), len(missing), 4)  # a kernel takes about 1 GB
-    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))  # threads that wait for one another waste both
+    workers = share_cores(len(missing))
     say(f"Executing {len(missing)} chapters, {workers} at a time ...")
     failed = []
 

@@ -75,6 +75,13 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def share_cores(tasks):
+    """How many of the tasks to run at a time; the kernels started from now on keep to their share of the cores."""
+    workers = max(1, min(cores(), tasks, 4))  # a kernel takes about 1 GB
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))  # threads that wait for one another waste both
+    return workers
+
+
 def command_line(description):
     """Start a command line whose help keeps the lines of the module's docstring."""
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

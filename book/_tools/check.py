@@ -7,12 +7,11 @@ lint: ruff, style and format.   drift: each notebook holds its chapter's text.  
 book: the strict build.         pages: every built page in a browser.            notebooks: nbval.
 """
 
-import os
 import subprocess
 import sys
 import time
 
-from chapters import ROOT, chapters, command_line, cores, say, use_utf8
+from chapters import ROOT, chapters, command_line, say, share_cores, use_utf8
 
 PYTHON = sys.executable
 RENDERED = "tests/test_rendered_book.py"
@@ -22,9 +21,7 @@ def stages():
     """The checks by name, each a list of commands."""
     notebooks = [page.with_suffix(".ipynb").relative_to(ROOT).as_posix() for page in chapters()]
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "240", "-p", "no:cacheprovider"]
-    workers = min(cores(), 4)  # whole notebooks at a time, each kernel on its share of the cores
-    nbval += ["-n", str(workers), "--dist", "loadfile"]
-    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))
+    nbval += ["-n", str(share_cores(len(notebooks))), "--dist", "loadfile"]  # whole notebooks at a time
     return {
         "lint": [[PYTHON, "-m", "ruff", "check", "."], [PYTHON, "-m", "ruff", "format", "--check", "."]],
         "drift": [[PYTHON, "book/_tools/refresh.py", "--check"]],
