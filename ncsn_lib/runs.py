@@ -19,7 +19,6 @@ from ncsn_lib.checkpoints import (
 from ncsn_lib.data import DATASETS
 from ncsn_lib.protocol import check_count
 from ncsn_lib.recipes import Recipe
-from ncsn_lib.samplers import annealed_langevin_dynamics
 from ncsn_lib.training import NonFiniteLossError, TrainingState, check_batch_size, train
 
 
@@ -180,19 +179,16 @@ def sample_run(
     check_count("batch_size", batch_size)
     device = next(run.network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    sampling = run.recipe.sampling
+    sampling, sigmas = run.recipe.sampling, run.recipe.noise.sigmas().to(device)
     batches = []
     for start in range(0, num, batch_size):
         shape = (min(batch_size, num - start), *run.recipe.image_shape)
-        samples = annealed_langevin_dynamics(
+        samples = sampling.sample(
             run.network,
-            torch.rand(shape, generator=generator, device=device),
-            run.recipe.noise.sigmas().to(device),
-            eps=sampling.eps,
-            num_steps=sampling.num_steps,
-            denoise=sampling.denoise,
-            randn_like=lambda x: torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype),
-            callback=callback and (lambda step: callback(len(step.x))),
+            sampling.start(shape, sigmas, generator),
+            sigmas,
+            lambda x: torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype),
+            callback and (lambda step: callback(len(step.x))),
         )
         batches.append(samples.cpu())
     return torch.cat(batches)

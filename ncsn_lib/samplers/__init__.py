@@ -4,6 +4,7 @@ from ncsn_lib.samplers.annealed import annealed_langevin_dynamics, denoising_ste
 from ncsn_lib.samplers.consistent import consistent_annealed_sampling
 from ncsn_lib.samplers.inpainting import inpaint
 from ncsn_lib.samplers.langevin import (
+    Callback,
     SamplerStep,
     langevin_dynamics,
     langevin_step,
@@ -11,6 +12,7 @@ from ncsn_lib.samplers.langevin import (
 )
 
 __all__ = [
+    "Callback",
     "SamplerStep",
     "annealed_langevin_dynamics",
     "consistent_annealed_sampling",
