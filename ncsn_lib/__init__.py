@@ -36,7 +36,7 @@ from ncsn_lib.metrics import count_flops, fisher_divergence, frechet_distance, m
 from ncsn_lib.networks import MLP, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.recipes import RECIPES, Recipe
-from ncsn_lib.runs import load_run, sample_run, train_recipe
+from ncsn_lib.runs import load_run, train_recipe
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
@@ -46,6 +46,7 @@ from ncsn_lib.samplers import (
     langevin_step,
     metropolis_adjusted_langevin_dynamics,
 )
+from ncsn_lib.sampling import inpaint_run, interpolate_run, sample_run, sample_to_shards, sample_trajectory
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
@@ -82,6 +83,8 @@ __all__ = [
     "geometric_sigmas",
     "implicit_score_matching_loss",
     "inpaint",
+    "inpaint_run",
+    "interpolate_run",
     "langevin_dynamics",
     "langevin_step",
     "langevin_step_sizes",
@@ -98,6 +101,8 @@ __all__ = [
     "nearest_distances",
     "rademacher_projections",
     "sample_run",
+    "sample_to_shards",
+    "sample_trajectory",
     "sliced_score_matching_loss",
     "sliced_score_matching_vr_loss",
     "sphere_projections",

@@ -187,6 +187,15 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, whatever was there before; its folder is made if missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    _write_to_disk(unfinished, content)
+    unfinished.replace(path)
+    _flush_folder(path.parent)
+
+
 def _write_to_disk(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)

@@ -3,18 +3,23 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ncsn_lib.data import DATASETS, LabelledImages, check_split
+from ncsn_lib.distributions import GaussianMixture
+from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
+from ncsn_lib.networks.mlp import MLP
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
+from ncsn_lib.networks.score_resnet import ScoreResNet
 from ncsn_lib.networks.unet import UNet
-from ncsn_lib.protocol import ScoreFn, check_count, check_positive
+from ncsn_lib.protocol import ScoreFn, check_count, check_not_negative, check_positive
 from ncsn_lib.samplers import Callback, annealed_langevin_dynamics, consistent_annealed_sampling
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas
-from ncsn_lib.training import NCSNObjective, Objective, TrainingSettings
+from ncsn_lib.training import LossObjective, NCSNObjective, Objective, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class SamplingSettings:
     denoise: bool = False
     """End with a denoising step. The paper does not; Song & Ermon (2020) do."""
 
+    @property
+    def inpainting(self) -> "SamplingSettings":
+        """How it completes images: in the same way."""
+        return self
+
     def __post_init__(self):
         """Refuse settings that cannot sample."""
         check_positive("eps", self.eps)
@@ -92,6 +102,8 @@ class ConsistentSamplingSettings:
     """The share of the next level's noise that stays from this level's; the rest is drawn anew."""
     data_mean: float = 0.5
     """It starts from normal noise of standard deviation sigma_1 around this value, in units of the images."""
+    inpainting: SamplingSettings = SamplingSettings(eps=2e-5, num_steps=10, denoise=True)
+    """How it completes images: by annealed Langevin dynamics on the same levels."""
 
     def __post_init__(self):
         """Refuse settings that cannot sample."""
@@ -157,6 +169,68 @@ class NCSNv2Settings:
 
 
 @dataclass(frozen=True)
+class ScoreResNetSettings:
+    """The network of Fig. 1, which knows no noise level."""
+
+    features: int = 32
+    """Features at full resolution. The authors' configuration: 32."""
+
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for images (C, H, W)."""
+        return ScoreResNet(image_shape[0], self.features)
+
+
+@dataclass(frozen=True)
+class MLPSettings:
+    """The network of the toy experiments."""
+
+    hidden: tuple[int, ...] = (128, 128)
+    """Hidden widths. Paper, appendix: a 3-layer MLP of width 128."""
+
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for points (D,)."""
+        return MLP(image_shape[0], self.hidden)
+
+
+@dataclass(frozen=True)
+class NCSNLossSettings:
+    """The NCSN loss over all noise levels, weighted by sigma^2. Paper, Eq. (6)."""
+
+    cost_in_calls: ClassVar[int] = 3
+    """What the loss and its gradient cost, in calls of the network: one forward, two backward."""
+
+    def objective(self, sigmas: Tensor) -> Objective:
+        """What training minimises."""
+        return NCSNObjective(sigmas)
+
+
+@dataclass(frozen=True)
+class SlicedLossSettings:
+    """Sliced score matching with variance reduction, on the data as they are or with one fixed noise."""
+
+    cost_in_calls: ClassVar[int] = 6
+    """What the loss and its gradient cost, in calls of the network: its gradient is differentiated again."""
+    noise_std: float = 0.0
+    """Standard deviation of the noise that is added to the data. Paper, Sec. 3.1: none, or 0.01 (variance 0.0001)."""
+    num_projections: int = 1
+    """Gaussian projections for each example. The authors' code: 1."""
+
+    def __post_init__(self):
+        """Refuse settings that cannot train."""
+        check_not_negative("noise_std", self.noise_std)
+        check_count("num_projections", self.num_projections)
+
+    def objective(self, sigmas: Tensor) -> Objective:
+        """What training minimises; it has no use for the noise levels."""
+        return LossObjective(
+            sliced_score_matching_vr_loss,
+            sigma=self.noise_std,
+            perturb=self.noise_std > 0,
+            projections=lambda x, generator: gaussian_projections(x, self.num_projections, generator),
+        )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One experiment: what is trained on what, how, and how it is sampled."""
 
@@ -164,18 +238,24 @@ class Recipe:
     """The recipe's name."""
     summary: str
     """What it is, in one sentence."""
+    reproduces: str
+    """What of the paper it reproduces, or what it is for."""
     dataset: str
-    """The data set's name in `ncsn_lib.data.DATASETS`."""
-    image_shape: tuple[int, int, int]
-    """(C, H, W) of the images."""
+    """The data set's name in `SOURCES`."""
+    image_shape: tuple[int, ...]
+    """(C, H, W) of the images, or (D,) of points."""
     training: TrainingSettings
     """How the network is trained."""
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     """The noise levels."""
-    network: UNetSettings | NCSNSettings | NCSNv2Settings = field(default_factory=UNetSettings)
+    loss: NCSNLossSettings | SlicedLossSettings = field(default_factory=NCSNLossSettings)
+    """What is minimised."""
+    network: UNetSettings | NCSNSettings | NCSNv2Settings | ScoreResNetSettings | MLPSettings = field(
+        default_factory=UNetSettings
+    )
     """The network."""
-    sampling: SamplingSettings | ConsistentSamplingSettings = field(default_factory=SamplingSettings)
-    """How it is sampled."""
+    sampling: SamplingSettings | ConsistentSamplingSettings | None = field(default_factory=SamplingSettings)
+    """How it is sampled; None: it is trained for its loss or its score alone."""
 
     def build_network(self) -> nn.Module:
         """A fresh network; its weights follow from the training seed alone."""
@@ -184,8 +264,13 @@ class Recipe:
             return self.network.build(self.noise.sigmas(), self.image_shape)
 
     def objective(self) -> Objective:
-        """What training minimises: the NCSN loss on the recipe's noise levels."""
-        return NCSNObjective(self.noise.sigmas())
+        """What training minimises."""
+        return self.loss.objective(self.noise.sigmas())
+
+    def check_sampling(self) -> None:
+        """Raise `ValueError` if the recipe is not made to be sampled."""
+        if self.sampling is None:
+            raise ValueError(f"the recipe {self.name} is trained for {self.reproduces}; it has no sampler")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, tuples as lists, as JSON gives them back."""
@@ -250,97 +335,160 @@ SMALL_TRAINING = TrainingSettings(
     bfloat16=True,
 )
 
+# Paper, Sec. 3.1, and the authors' configuration: Adam, learning rate 0.001, batch 128, 50,000 iterations.
+FIG1_TRAINING = TrainingSettings(num_steps=50_000, batch_size=128, learning_rate=1e-3, ema_decay=0.0)
+
+
+def load_two_modes(split: str = "train") -> LabelledImages:
+    """Points of the toy mixture 1/5 N((-5, -5), I) + 4/5 N((5, 5), I) (Song & Ermon 2019, Sec. 3.2).
+
+    As many as 10,000 steps of 128 take, so that training sees each once, as if it drew them.
+
+    Args:
+        split: "train"; there is no other.
+
+    Returns:
+        images (1,280,000, 2) float32 and labels (1,280,000,), the nearer mode: 0 the smaller, 1 the larger.
+    """
+    check_split(split, ("train",))
+    means = torch.tensor([[-5.0, -5.0], [5.0, 5.0]])
+    mixture = GaussianMixture(means, torch.ones(2), torch.tensor([0.2, 0.8]))
+    x = mixture.sample(1_280_000, generator=torch.Generator().manual_seed(0))
+    return LabelledImages(x, torch.cdist(x, means).argmin(1))
+
+
+SOURCES = {**DATASETS, "two_modes": load_two_modes}
+"""The loaders of the recipes' data by name; each takes a split and returns `LabelledImages`."""
+
+DIGITS = Recipe(
+    name="digits",
+    summary="scikit-learn's 8x8 digits with a small U-Net: about a minute on two CPU cores",
+    reproduces="the whole method on a laptop",
+    dataset="digits",
+    image_shape=(1, 8, 8),
+    # Ours: found by trying; the paper has no experiment of this size.
+    training=TrainingSettings(
+        num_steps=900,
+        batch_size=64,
+        learning_rate=2e-3,
+        betas=(0.9, 0.99),
+        warmup_steps=100,
+        cosine_decay=True,
+        max_grad_norm=1.0,
+        ema_decay=0.998,
+    ),
+    sampling=SamplingSettings(eps=1e-4, num_steps=10, denoise=True),
+)
+MNIST_SMALL = Recipe(
+    name="mnist_small",
+    summary="MNIST with a small U-Net on the paper's levels: half an hour on a CPU",
+    reproduces="Fig. 4 and 5 (MNIST) in small",
+    dataset="mnist",
+    image_shape=(1, 28, 28),
+    network=SMALL_UNET,
+    training=dataclasses.replace(SMALL_TRAINING, num_steps=12_000),
+)
+MNIST_SMALL_WIDE = dataclasses.replace(
+    MNIST_SMALL,
+    name="mnist_small_wide",
+    summary="the same on levels as wide as the data: an hour on a CPU, and 24 calls a sample",
+    reproduces="what the right levels are worth",
+    training=SMALL_TRAINING,
+    # Song & Ermon (2020), Technique 1: sigma_1 about the largest distance between two images, 16 for MNIST; ours is 12.
+    noise=NoiseSettings(sigma_max=12.0, sigma_min=0.01, num_levels=24),
+    sampling=ConsistentSamplingSettings(),
+)
+MNIST = Recipe(
+    name="mnist",
+    summary="the paper's NCSN on MNIST: for a GPU",
+    reproduces="Fig. 4 and 5 (MNIST)",
+    dataset="mnist",
+    image_shape=(1, 28, 28),
+    network=NCSNSettings(ngf=64),
+    training=PAPER_TRAINING,
+)
+CIFAR10 = Recipe(
+    name="cifar10",
+    summary="the paper's NCSN on CIFAR-10: for a GPU",
+    reproduces="Fig. 4 to 6 (CIFAR-10), Table 1",
+    dataset="cifar10",
+    image_shape=(3, 32, 32),
+    network=NCSNSettings(ngf=128),
+    training=dataclasses.replace(PAPER_TRAINING, flip=True),
+)
+BASELINE = {"noise": ONE_LEVEL, "sampling": ONE_LEVEL_SAMPLING}
+MNIST_BASELINE = dataclasses.replace(
+    MNIST,
+    name="mnist_baseline",
+    summary="the same with the noise level 0.01 alone: for a GPU",
+    reproduces="the baseline that fails (MNIST)",
+    **BASELINE,
+)
+CIFAR10_BASELINE = dataclasses.replace(
+    CIFAR10,
+    name="cifar10_baseline",
+    summary="the same with the noise level 0.01 alone: for a GPU",
+    reproduces="the baseline that fails (CIFAR-10)",
+    **BASELINE,
+)
+FIG1_RAW = Recipe(
+    name="fig1_raw",
+    summary="sliced score matching on CIFAR-10 as it is: for a GPU",
+    reproduces="Fig. 1, left: the loss that does not settle",
+    dataset="cifar10",
+    image_shape=(3, 32, 32),
+    network=ScoreResNetSettings(),
+    training=FIG1_TRAINING,
+    loss=SlicedLossSettings(),
+    sampling=None,
+)
+FIG1_NOISE = dataclasses.replace(
+    FIG1_RAW,
+    name="fig1_noise",
+    summary="the same with noise of variance 0.0001: for a GPU",
+    reproduces="Fig. 1, right: the loss that settles",
+    loss=SlicedLossSettings(noise_std=0.01),
+)
+TOY = Recipe(
+    name="toy",
+    summary="sliced score matching on two modes in the plane: half a minute on a CPU",
+    reproduces="Fig. 2: a score that is wrong where there are no data",
+    dataset="two_modes",
+    image_shape=(2,),
+    network=MLPSettings(),
+    # Paper, appendix: Adam, learning rate 0.001, batch 128, 10,000 iterations.
+    training=TrainingSettings(num_steps=10_000, batch_size=128, learning_rate=1e-3, ema_decay=0.0),
+    loss=SlicedLossSettings(),
+    sampling=None,
+)
+NCSNV2_CIFAR10 = dataclasses.replace(
+    CIFAR10,
+    name="ncsnv2_cifar10",
+    summary="NCSNv2 on CIFAR-10 with 232 levels: for a GPU",
+    reproduces="Song & Ermon (2020), CIFAR-10",
+    network=NCSNv2Settings(ngf=128),
+    # The authors' configuration; its step_lr of 6.2e-6 is half of our eps. No dequantisation there.
+    noise=NoiseSettings(sigma_max=50.0, sigma_min=0.01, num_levels=232),
+    training=TrainingSettings(
+        num_steps=300_000, batch_size=128, learning_rate=1e-4, ema_decay=0.999, flip=True, bfloat16=True
+    ),
+    sampling=SamplingSettings(eps=1.24e-5, num_steps=5, denoise=True),
+)
 
 RECIPES = {
     recipe.name: recipe
     for recipe in [
-        Recipe(
-            name="digits",
-            summary="scikit-learn's 8x8 digits with a small U-Net: about a minute on two CPU cores",
-            dataset="digits",
-            image_shape=(1, 8, 8),
-            # Ours: found by trying; the paper has no experiment of this size.
-            training=TrainingSettings(
-                num_steps=900,
-                batch_size=64,
-                learning_rate=2e-3,
-                betas=(0.9, 0.99),
-                warmup_steps=100,
-                cosine_decay=True,
-                max_grad_norm=1.0,
-                ema_decay=0.998,
-            ),
-            sampling=SamplingSettings(eps=1e-4, num_steps=10, denoise=True),
-        ),
-        Recipe(
-            name="mnist_small_wide",
-            summary="MNIST with a small U-Net on levels as wide as the data: 24 calls a sample",
-            dataset="mnist",
-            image_shape=(1, 28, 28),
-            network=SMALL_UNET,
-            training=SMALL_TRAINING,
-            # Song & Ermon (2020), Technique 1: sigma_1 about the largest distance between two images, 16 for MNIST;
-            # ours is 12, and the levels are as dense as 24 calls allow.
-            noise=NoiseSettings(sigma_max=12.0, sigma_min=0.01, num_levels=24),
-            sampling=ConsistentSamplingSettings(),
-        ),
-        Recipe(
-            name="mnist_small",
-            summary="MNIST with a small U-Net on the paper's levels",
-            dataset="mnist",
-            image_shape=(1, 28, 28),
-            network=SMALL_UNET,
-            training=dataclasses.replace(SMALL_TRAINING, num_steps=10_000),
-        ),
-        Recipe(
-            name="mnist",
-            summary="the paper's NCSN on MNIST (Fig. 4 and 5), 7.6 million parameters: for a GPU",
-            dataset="mnist",
-            image_shape=(1, 28, 28),
-            network=NCSNSettings(ngf=64),
-            training=PAPER_TRAINING,
-        ),
-        Recipe(
-            name="mnist_baseline",
-            summary="the paper's baseline on MNIST, the noise level 0.01 alone: for a GPU",
-            dataset="mnist",
-            image_shape=(1, 28, 28),
-            network=NCSNSettings(ngf=64),
-            training=PAPER_TRAINING,
-            noise=ONE_LEVEL,
-            sampling=ONE_LEVEL_SAMPLING,
-        ),
-        Recipe(
-            name="cifar10",
-            summary="the paper's NCSN on CIFAR-10 (Fig. 4 to 6, Table 1), 30 million parameters: for a GPU",
-            dataset="cifar10",
-            image_shape=(3, 32, 32),
-            network=NCSNSettings(ngf=128),
-            training=dataclasses.replace(PAPER_TRAINING, flip=True),
-        ),
-        Recipe(
-            name="cifar10_baseline",
-            summary="the paper's baseline on CIFAR-10, the noise level 0.01 alone: for a GPU",
-            dataset="cifar10",
-            image_shape=(3, 32, 32),
-            network=NCSNSettings(ngf=128),
-            training=dataclasses.replace(PAPER_TRAINING, flip=True),
-            noise=ONE_LEVEL,
-            sampling=ONE_LEVEL_SAMPLING,
-        ),
-        Recipe(
-            name="ncsnv2_cifar10",
-            summary="NCSNv2 on CIFAR-10 (Song & Ermon 2020), 232 levels, 30 million parameters: for a GPU",
-            dataset="cifar10",
-            image_shape=(3, 32, 32),
-            network=NCSNv2Settings(ngf=128),
-            # The authors' configuration; its step_lr of 6.2e-6 is half of our eps. No dequantisation there.
-            noise=NoiseSettings(sigma_max=50.0, sigma_min=0.01, num_levels=232),
-            training=TrainingSettings(
-                num_steps=300_000, batch_size=128, learning_rate=1e-4, ema_decay=0.999, flip=True, bfloat16=True
-            ),
-            sampling=SamplingSettings(eps=1.24e-5, num_steps=5, denoise=True),
-        ),
+        DIGITS,
+        TOY,
+        MNIST_SMALL,
+        MNIST_SMALL_WIDE,
+        MNIST,
+        MNIST_BASELINE,
+        CIFAR10,
+        CIFAR10_BASELINE,
+        FIG1_RAW,
+        FIG1_NOISE,
+        NCSNV2_CIFAR10,
     ]
 }
 """The recipes by name."""

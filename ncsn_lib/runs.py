@@ -1,6 +1,7 @@
 """A recipe carried out in a folder: train it, go on with it, load what it made."""
 
 import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +16,15 @@ from ncsn_lib.checkpoints import (
     load_checkpoint,
     name_last_checkpoint,
     save_checkpoint,
+    write_file,
 )
-from ncsn_lib.data import DATASETS
+from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.protocol import check_count
-from ncsn_lib.recipes import Recipe
-from ncsn_lib.training import NonFiniteLossError, TrainingState, check_batch_size, train
+from ncsn_lib.recipes import SOURCES, Recipe
+from ncsn_lib.training import NonFiniteLossError, TrainingState, check_batch_size, check_shares, train
+
+KEPT_ON_DEVICE = 4 * 2**30
+"""Bytes of images that are moved to the network's device as a whole; of a larger set a batch at a time is."""
 
 
 class Run(NamedTuple):
@@ -33,25 +38,44 @@ class Run(NamedTuple):
     """Training steps done."""
 
 
+class TrainingInterrupted(Exception):
+    """Training was asked to stop; all it had done is saved."""
+
+
 def train_recipe(
     recipe: Recipe,
     folder: Path,
     *,
     device: str | torch.device = "cpu",
-    checkpoint_every: int = 500,
     images: Tensor | None = None,
+    checkpoint_every: int = 500,
+    keep: int = 2,
+    accumulate: int = 1,
+    processes: Processes = ALONE,
+    on_gpu: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    quality: Callable[[Run], float] | None = None,
+    quality_every: int | None = None,
     callback: Callable[[TrainingState, float], None] | None = None,
 ) -> Run:
     """Train a recipe in a folder, from its last checkpoint if it has one.
 
-    Writes `loss.csv`, a checkpoint every so many steps, and one at the end.
+    Writes `loss.csv`, a checkpoint every so many steps, and one at the end; and `quality.csv` and the best checkpoint
+    in `best`, where a measure of quality is given.
 
     Args:
         recipe: what to do.
-        folder: where the results go; made if missing.
+        folder: where the results go; made if missing. Every process must see it.
         device: where to train.
-        checkpoint_every: steps between checkpoints.
         images: (N, C, H, W) training images; the recipe's own training split by default.
+        checkpoint_every: steps between checkpoints.
+        keep: how many checkpoints stay, the newest.
+        accumulate: parts into which a process cuts its share of the batch; more need less memory.
+        processes: who trains; the first one writes.
+        on_gpu: lay the network out as a GPU wants it (channels last) and compile it; the first step takes minutes.
+        stop: is asked at each step whether to save and end.
+        quality: a number for the network as it stands, the smaller the better, such as a Frechet distance.
+        quality_every: steps between its measurements, a multiple of `checkpoint_every`; at each checkpoint by default.
         callback: is called after each step with the state and the step's loss.
 
     Returns:
@@ -61,43 +85,86 @@ def train_recipe(
         ValueError: the folder holds a run of other settings, or images of another shape.
         CheckpointError: a checkpoint that cannot be read or written.
         NonFiniteLossError: the loss is NaN or infinite; the message names the last good checkpoint.
+        TrainingInterrupted: `stop` said so; the last checkpoint holds the step at which it did.
     """
     folder = Path(folder)
-    check_count("checkpoint_every", checkpoint_every)
-    state = start_or_resume(recipe, folder, device)
+    quality_every = checkpoint_every if quality_every is None else quality_every
+    check_every(checkpoint_every, quality_every)
+    check_count("keep", keep)
+    check_shares(recipe.training.batch_size, processes.size, accumulate)
     if images is None:
-        images = DATASETS[recipe.dataset]("train").images
+        images = SOURCES[recipe.dataset]("train").images
     check_images(recipe, images)
+    state = start_or_resume(recipe, folder, device)
+    if on_gpu:
+        for network in (state.network, state.ema.module):
+            network.to(memory_format=torch.channels_last)
+        state.network.compile()
+    if images.nbytes <= KEPT_ON_DEVICE:
+        images = images.to(device)
 
     losses: list[tuple[int, float]] = []
 
     def save(state: TrainingState) -> None:
         # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
         with name_last_checkpoint(folder, folder / "loss.csv"):
-            _append_losses(folder / "loss.csv", losses)
+            _append_rows(folder / "loss.csv", ("step", "loss"), losses)
         losses.clear()
-        save_checkpoint(
-            folder,
-            step=state.step,
-            recipe=recipe.to_dict(),
-            weights=state.ema.module.state_dict(),
-            training=state.tensors(),
-        )
+        contents = {
+            "step": state.step,
+            "recipe": recipe.to_dict(),
+            "weights": state.ema.module.state_dict(),
+            "training": state.tensors(),
+        }
+        save_checkpoint(folder, keep=keep, **contents)
+        if quality is not None and state.step % quality_every == 0:
+            value = quality(Run(state.ema.module.eval(), recipe, state.step))
+            if value < min((float(value) for _, value in read_rows(folder / "quality.csv")), default=float("inf")):
+                save_checkpoint(folder / "best", keep=1, **contents)
+            _append_rows(folder / "quality.csv", ("step", "quality"), [(state.step, value)])
 
     def after_step(state: TrainingState, loss: float) -> None:
         losses.append((state.step, loss))
-        if state.step % checkpoint_every == 0 or state.step == recipe.training.num_steps:
+        at_end = state.step == recipe.training.num_steps
+        if processes.rank == 0 and (state.step % checkpoint_every == 0 or at_end):
             save(state)
         if callback is not None:
             callback(state, loss)
 
     try:
-        train(state, images.to(device), recipe.objective(), recipe.training, callback=after_step)
+        train(
+            state,
+            images,
+            recipe.objective(),
+            recipe.training,
+            accumulate=accumulate,
+            processes=processes,
+            stop=stop,
+            callback=after_step,
+        )
     except NonFiniteLossError as error:
-        saved = list_checkpoints(folder)
-        last = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved yet"
-        raise NonFiniteLossError(f"{error}; {last}") from error
+        raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
+    if state.step < recipe.training.num_steps:
+        if processes.rank == 0 and losses:
+            save(state)
+        processes.wait()
+        raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")
     return Run(state.ema.module.eval(), recipe, state.step)
+
+
+def describe_last(folder: Path) -> str:
+    """In words, which checkpoint a run would go on from."""
+    saved = list_checkpoints(folder)
+    return f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved yet"
+
+
+def check_every(checkpoint_every: int, quality_every: int) -> None:
+    """Raise `ValueError` unless checkpoints, and measurements at some of them, can be made so often."""
+    check_count("checkpoint_every", checkpoint_every)
+    if check_count("quality_every", quality_every) % checkpoint_every:
+        raise ValueError(
+            f"quality_every must be a multiple of checkpoint_every, {checkpoint_every}, got {quality_every}"
+        )
 
 
 def check_images(recipe: Recipe, images: Tensor) -> None:
@@ -155,45 +222,6 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
     return Run(network.to(device).eval(), recipe, checkpoint.step)
 
 
-def sample_run(
-    run: Run,
-    num: int,
-    *,
-    seed: int = 0,
-    batch_size: int = 500,
-    callback: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Images from a trained network by its recipe's annealed Langevin dynamics, from uniform noise.
-
-    Args:
-        run: the network and its recipe.
-        num: how many images.
-        seed: of the starting points and the noise.
-        batch_size: images sampled together; bounds the memory. Other sizes give other draws.
-        callback: is called after each Langevin step with the number of images in the batch.
-
-    Returns:
-        (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
-    """
-    check_count("num", num)
-    check_count("batch_size", batch_size)
-    device = next(run.network.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    sampling, sigmas = run.recipe.sampling, run.recipe.noise.sigmas().to(device)
-    batches = []
-    for start in range(0, num, batch_size):
-        shape = (min(batch_size, num - start), *run.recipe.image_shape)
-        samples = sampling.sample(
-            run.network,
-            sampling.start(shape, sigmas, generator),
-            sigmas,
-            lambda x: torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype),
-            callback and (lambda step: callback(len(step.x))),
-        )
-        batches.append(samples.cpu())
-    return torch.cat(batches)
-
-
 def _differences(saved: dict, wanted: dict, where: str = "") -> list[str]:
     """In words, the fields in which two recipes differ."""
     words = []
@@ -206,14 +234,17 @@ def _differences(saved: dict, wanted: dict, where: str = "") -> list[str]:
     return words
 
 
-def _append_losses(path: Path, losses: list[tuple[int, float]]) -> None:
-    """Add steps to the table of losses, dropping what an interrupted run wrote of the same steps."""
-    rows = [("step", "loss")]
-    if path.exists() and losses:
-        with path.open(newline="") as file:
-            rows += [(step, loss) for step, loss in list(csv.reader(file))[1:] if int(step) < losses[0][0]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    with unfinished.open("w", newline="") as file:
-        csv.writer(file).writerows(rows + losses)
-    unfinished.replace(path)  # whole or not at all
+def read_rows(path: Path) -> list[tuple[int, str]]:
+    """The rows (step, value) of a run's table; none where there is no table yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [(int(step), value) for step, value in list(csv.reader(file))[1:]]
+
+
+def _append_rows(path: Path, header: tuple[str, str], rows: list[tuple[int, float]]) -> None:
+    """Add steps to a run's table, dropping what an interrupted run wrote of the same steps."""
+    kept = [row for row in read_rows(path) if not rows or row[0] < rows[0][0]]
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([header, *kept, *rows])
+    write_file(path, table.getvalue().encode())

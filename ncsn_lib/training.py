@@ -1,5 +1,6 @@
 """The training loop: it is handed a network, images and an objective, and knows none of them."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ncsn_lib.data import dequantize, random_flip, unit_images
+from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.losses import ncsn_loss, variance_weight
 from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_not_negative, check_positive
 from ncsn_lib.schedules import check_sigmas
@@ -69,6 +71,10 @@ class TrainingSettings:
         """The learning rate of a step, counted from 0."""
         rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup_steps))
         return rate * 0.5 * (1 + math.cos(math.pi * step / self.num_steps)) if self.cosine_decay else rate
+
+    def ema_decay_at(self, step: int) -> float:
+        """The decay of the moving average after a step; it rises, to forget the first ones."""
+        return min(self.ema_decay, (1 + step) / (10 + step))
 
 
 class Objective(Protocol):
@@ -182,7 +188,7 @@ class TrainingState:
     def start(cls, network: nn.Module, settings: TrainingSettings) -> "TrainingState":
         """The state before the first step."""
         optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, fused=True)
-        return cls(network, AveragedModel(network, multi_avg_fn=warmed_up_ema(settings.ema_decay)), optimizer)
+        return cls(network, AveragedModel(network), optimizer)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that training needs to go on, by name, but the averaged weights."""
@@ -213,68 +219,98 @@ def train(
     objective: Objective,
     settings: TrainingSettings,
     *,
+    accumulate: int = 1,
+    processes: Processes = ALONE,
+    stop: Callable[[], bool] = lambda: False,
     callback: Callable[[TrainingState, float], None] | None = None,
 ) -> TrainingState:
     """Minimise an objective with Adam, keeping a moving average of the weights.
 
     The batch and the draws of a step follow from the seed and the step's number alone, so a run that goes on from
-    a saved state ends with the same weights, bit for bit, as one that was never cut.
+    a saved state ends with the same weights, bit for bit, as one that was never cut. Every process makes the whole
+    batch and its draws and takes its share of them, so several processes do what one does, to rounding.
 
     Args:
         state: where to start; changed in place.
-        images: (N, *D) training images on the network's device, N at least the batch size; in [0, 1], or uint8.
+        images: (N, *D) training images, N at least the batch size; in [0, 1], or uint8. On the network's device, or
+            on the CPU, from where a batch at a time is taken.
         objective: what to minimise.
         settings: how.
+        accumulate: parts into which a process cuts its share of the batch; more need less memory.
+        processes: who trains.
+        stop: is asked at each step; where one process says yes, all end after that step.
         callback: is called after each step with the state and the step's loss.
 
     Returns:
-        The state after `settings.num_steps` steps; sample with `state.ema.module`.
+        The state after `settings.num_steps` steps, or where it was stopped; sample with `state.ema.module`.
 
     Raises:
-        ValueError: fewer images than a batch.
-        NonFiniteLossError: the loss is NaN or infinite, before the weights are touched.
+        ValueError: fewer images than a batch, or parts that do not divide it.
+        NonFiniteLossError: the loss is NaN or infinite; the weights are as before that step.
     """
     check_examples(unit_images(images[:1]))
-    state.network.train()
-    for step in range(state.step, settings.num_steps):
-        generator = step_generator(settings.seed, step, images.device)
-        x = unit_images(images[batch_indices(len(images), settings.batch_size, settings.seed, step)])
-        x = dequantize(x, generator) if settings.dequantize else x
-        x = random_flip(x, generator) if settings.flip else x
-        draws = objective.draw(x, generator)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.bfloat16):
-            loss = objective.loss(state.network, x, draws)
-        value = loss.item()
-        if not math.isfinite(value):
-            where = objective.explain(state.network, x, draws)
+    shares = check_shares(settings.batch_size, processes.size, accumulate)
+    device = next(state.network.parameters()).device
+    network = processes.wrap(state.network)
+    status = None
+
+    def finish(status: Tensor) -> bool:
+        """End a step by its loss; whether to go on. It is read one step late: a GPU need not wait for the host."""
+        loss, stopping = status.tolist()
+        if not math.isfinite(loss):
+            where = objective.explain(state.network, *draw_batch(images, objective, settings, state.step, device))
             raise NonFiniteLossError(
-                f"the loss is {value} at step {step}: {where}; "
+                f"the loss is {loss} at step {state.step}: {where}; "
                 f"lower the learning rate ({settings.learning_rate}), or look at the images"
             )
+        state.ema.multi_avg_fn = get_ema_multi_avg_fn(settings.ema_decay_at(state.step))
+        state.ema.update_parameters(state.network)
+        state.step += 1
+        if callback is not None:
+            callback(state, loss)
+        return not stopping
+
+    state.network.train()
+    for step in range(state.step, settings.num_steps):
+        x, draws = draw_batch(images, objective, settings, step, device)
         state.optimizer.zero_grad()
-        loss.backward()
+        loss = x.new_zeros(())
+        for number in range(accumulate):
+            rows = slice_of(processes.rank * accumulate + number, settings.batch_size // shares)
+            part = {name: value[rows] for name, value in draws.items()}
+            last = number == accumulate - 1
+            with contextlib.nullcontext() if last else processes.averages_later(network):
+                with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
+                    part_loss = objective.loss(network, x[rows], part) / accumulate
+                part_loss.backward()
+            loss += part_loss.detach()
+        if status is not None and not finish(status):
+            break
         if settings.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(state.network.parameters(), settings.max_grad_norm)
         for group in state.optimizer.param_groups:
             group["lr"] = settings.learning_rate_at(step)
+        status = processes.mean(torch.stack([loss, loss.new_full((), float(stop()))]))
+        state.optimizer.found_inf = (~status[0].isfinite()).float()  # then fused Adam leaves the weights alone
         state.optimizer.step()
-        state.ema.update_parameters(state.network)
-        state.step = step + 1
-        if callback is not None:
-            callback(state, value)
+    else:
+        if status is not None:
+            finish(status)
     state.network.eval()
     state.ema.eval()
     return state
 
 
-def warmed_up_ema(decay: float) -> Callable:
-    """Torch's exponential moving average with a decay that rises to `decay`, so that it forgets the first steps."""
-
-    def update(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor) -> None:
-        count = int(num_averaged)
-        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, num_averaged)
-
-    return update
+def draw_batch(
+    images: Tensor, objective: Objective, settings: TrainingSettings, step: int, device: torch.device
+) -> tuple[Tensor, Draws]:
+    """A step's images (B, *D) as the network gets them, and the draws of its loss; the same whenever it is called."""
+    generator = step_generator(settings.seed, step, device)
+    x = images[batch_indices(len(images), settings.batch_size, settings.seed, step)].to(device, non_blocking=True)
+    x = unit_images(x)
+    x = dequantize(x, generator) if settings.dequantize else x
+    x = random_flip(x, generator) if settings.flip else x
+    return x, objective.draw(x, generator)
 
 
 def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
@@ -289,11 +325,27 @@ def check_batch_size(batch_size: int, num_images: int) -> None:
         raise ValueError(f"batch_size must be at most the number of images, {num_images}, got {batch_size}")
 
 
+def check_shares(batch_size: int, num_processes: int, accumulate: int) -> int:
+    """The number of equal parts of a batch; `ValueError` unless they divide it."""
+    shares = num_processes * check_count("accumulate", accumulate)
+    if batch_size % shares:
+        raise ValueError(
+            f"batch_size must be a multiple of the {num_processes} processes times the {accumulate} parts of each, "
+            f"got {batch_size}; {batch_size // shares * shares or shares} would do"
+        )
+    return shares
+
+
+def slice_of(number: int, size: int) -> slice:
+    """The rows of part `number` of a batch that is cut in parts of `size`."""
+    return slice(number * size, (number + 1) * size)
+
+
 def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> Tensor:
     """Which images a step sees: (batch_size,) indices from a new order of the images each epoch."""
     check_batch_size(batch_size, num_images)
     epoch, position = divmod(step, num_images // batch_size)
-    return _epoch_order(num_images, seed, epoch)[position * batch_size : (position + 1) * batch_size]
+    return _epoch_order(num_images, seed, epoch)[slice_of(position, batch_size)]
 
 
 @functools.lru_cache(maxsize=2)

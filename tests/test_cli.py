@@ -158,7 +158,10 @@ def test_as_a_program():
         (["train", "digits", "--device", "gpu"], "--device gpu cannot be used here"),
         (["train", "digits", "--network.widths", "12"], "widths must be one or more multiples of 8"),
         (["sample", "digits", "--num", "0"], "num must be at least 1, got 0"),
-        (["sample", "digits", "--out", "grid.bmp"], "--out must end in .png or .npy, got grid.bmp"),
+        (
+            ["sample", "digits", "--out", "grid.bmp"],
+            "--out must end in .png, .npy, .gif, .mp4 or nothing (a folder), got grid.bmp",
+        ),
         (["sample", "digits"], "there is no checkpoint in runs/digits; train one first"),
     ],
 )

@@ -1,7 +1,6 @@
 """A recipe in a folder: trained, cut, gone on with, sampled; and the recipes themselves."""
 
 import csv
-import dataclasses
 import hashlib
 import os
 import random
@@ -12,23 +11,16 @@ import time
 
 import pytest
 import torch
+from problems import small_recipe as small
 
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
-from ncsn_lib.data import DATASETS, load_digits
-from ncsn_lib.recipes import RECIPES, NoiseSettings, Recipe, SamplingSettings, UNetSettings, find_recipe
-from ncsn_lib.runs import load_run, sample_run, train_recipe
+from ncsn_lib.data import load_digits
+from ncsn_lib.recipes import RECIPES, SOURCES, NoiseSettings, Recipe, SamplingSettings, UNetSettings, find_recipe
+from ncsn_lib.runs import load_run, train_recipe
+from ncsn_lib.sampling import sample_run
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {"training": {"num_steps": 6, "batch_size": 8}, "network": {"widths": (8,)}, "sampling": {"num_steps": 2}}
-
-
-def small(**changes):
-    """The digits recipe, made small."""
-    recipe = RECIPES["digits"]
-    for group, values in {**SMALL, **changes}.items():
-        recipe = dataclasses.replace(recipe, **{group: dataclasses.replace(getattr(recipe, group), **values)})
-    return recipe
 
 
 def steps_of(folder):
@@ -49,7 +41,7 @@ def test_a_recipe_survives_its_json(recipe):
     x = torch.rand(1, *recipe.image_shape)
     with torch.no_grad():
         assert network(x, recipe.noise.sigmas()[-1:]).shape == x.shape
-    assert recipe.dataset in DATASETS
+    assert recipe.dataset in SOURCES
 
 
 def test_the_papers_constants():

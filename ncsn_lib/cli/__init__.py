@@ -4,25 +4,36 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+import torch
+
 from ncsn_lib.checkpoints import CheckpointError
 from ncsn_lib.cli.options import UserError, choose
+from ncsn_lib.distributed import ProcessLostError
 from ncsn_lib.training import NonFiniteLossError
 
 USAGE = """\
 usage: python -m ncsn_lib COMMAND [RECIPE] [OPTIONS]
 
-  list              the recipes there are
-  train RECIPE      train one; run again to go on where it was cut (--steps, --batch-size and many more)
-  sample RECIPE     draw images from one that was trained
+  list                 the recipes there are, with their size and cost
+  train RECIPE         train one; run again to go on where it was cut (--steps, --batch-size and many more)
+  sample RECIPE        draw images from one that was trained
+  inpaint RECIPE       complete images of which a part is given
+  interpolate RECIPE   draw images between two samples
 
 `python -m ncsn_lib COMMAND RECIPE --help` explains every option."""
 
 # A command's module in this package is imported when the command is called, so that the others cost nothing.
-COMMANDS = {"list": "listing", "train": "train", "sample": "sample"}
+COMMANDS = {
+    "list": "listing",
+    "train": "train",
+    "sample": "sample",
+    "inpaint": "inpaint",
+    "interpolate": "interpolate",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 2 for what the user can put right."""
+    """Run a command; returns the exit status: 0; 2 for what the user can put right; 143 or 130 if it was stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
@@ -32,6 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return module.run(argv[1:])
     except (UserError, CheckpointError, NonFiniteLossError, ValueError, OSError) as error:
         print(f"ncsn_lib: {error}", file=sys.stderr)
+        return 2
+    except torch.OutOfMemoryError as error:
+        words = str(error).split(". ")[0]
+        print(
+            f"ncsn_lib: {words}; lower --batch-size, or train with --accumulate 2, 4, ... parts of a batch",
+            file=sys.stderr,
+        )
+        return 2
+    except ProcessLostError as error:
+        print(f"ncsn_lib: {error}; run the same command to go on from the last checkpoint", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ncsn_lib: interrupted; run the same command to go on from the last checkpoint", file=sys.stderr)

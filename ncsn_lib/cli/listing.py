@@ -1,13 +1,46 @@
-"""`python -m ncsn_lib list`: the recipes."""
+"""`python -m ncsn_lib list`: the recipes, their size, their cost, and what they reproduce."""
 
 from collections.abc import Sequence
 
-from ncsn_lib.recipes import RECIPES
+import torch
+
+from ncsn_lib.metrics import count_flops
+from ncsn_lib.recipes import RECIPES, Recipe
 
 
 def run(argv: Sequence[str]) -> int:
     """Print the recipes."""
-    print("recipes:")
-    for recipe in RECIPES.values():
-        print(f"  {recipe.name:<18}{recipe.summary}")
+    rows = [("recipe", "parameters", "steps x batch", "training", "one sample", "reproduces")]
+    rows += [(recipe.name, *describe(recipe), recipe.reproduces) for recipe in RECIPES.values()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(
+        "\nTraining and sampling are counted in floating-point operations. `python -m benchmarks` measures how many a "
+        "second a\nmachine does; `python -m ncsn_lib train RECIPE --help` shows a recipe's settings."
+    )
     return 0
+
+
+def describe(recipe: Recipe) -> tuple[str, str, str, str]:
+    """In words: parameters, steps x batch, operations of the training and of one sample; nothing is computed."""
+    training, sigmas = recipe.training, recipe.noise.sigmas()
+    with torch.device("meta"):
+        network = recipe.network.build(sigmas, recipe.image_shape).to("meta")
+        x, sigma = torch.empty(1, *recipe.image_shape), torch.empty(1)
+    call = count_flops(lambda: network(x, sigma))
+    sample = "" if recipe.sampling is None else in_words(call * recipe.sampling.num_calls(len(sigmas)))
+    return (
+        f"{sum(p.numel() for p in network.parameters()):,}",
+        f"{training.num_steps:,} x {training.batch_size}",
+        in_words(call * recipe.loss.cost_in_calls * training.num_steps * training.batch_size),
+        sample,
+    )
+
+
+def in_words(operations: float) -> str:
+    """A number of operations with its unit."""
+    for unit, size in [("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9)]:
+        if operations >= size:
+            return f"{operations / size:.3g} {unit}FLOP"
+    return f"{operations / 1e6:.3g} MFLOP"

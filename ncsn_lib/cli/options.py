@@ -2,14 +2,18 @@
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ncsn_lib.recipes import RECIPES, Recipe
+from ncsn_lib.data import load_images
+from ncsn_lib.recipes import RECIPES, SOURCES, Recipe
+from ncsn_lib.runs import Run, load_run
 
 
 class UserError(Exception):
@@ -80,6 +84,47 @@ def parse(prog: str, description: str, options: Any, settings: dict[str, Any], a
     return parsed.run, {name: getattr(parsed, name) for name in settings}
 
 
+def load_training_images(recipe: Recipe, data: Path | None, skip_broken: bool = False) -> tuple[Recipe, Tensor]:
+    """The images that a recipe is trained on, its own or those of a folder or zip, and the recipe that says so."""
+    if data is None:
+        return recipe, SOURCES[recipe.dataset]("train").images
+    images = load_images(data, size=recipe.image_shape[-1], skip_broken=skip_broken).images
+    # The recipe says what was trained on, so that a run does not go on with other images.
+    return dataclasses.replace(recipe, dataset=f"images of {data.name}"), images
+
+
+def load_with_settings(
+    title: str, recipe: Recipe, options: Any, argv: Sequence[str], check: Callable[[Any], None]
+) -> tuple[Any, Run]:
+    """A command's options, checked, and the recipe's run with the sampling settings of the command line.
+
+    The run's own settings are the defaults, whatever the recipe says today.
+    """
+    recipe.check_sampling()
+    given, _ = parse(title, recipe.summary, options, {"sampling": recipe.sampling}, argv)
+    check(given)
+    trained = load_run(run_folder(given, recipe), find_device(given))
+    argv = [word for word in argv if word not in ("-h", "--help")]
+    _, settings = parse(title, recipe.summary, options, {"sampling": trained.recipe.sampling}, argv)
+    return given, trained._replace(recipe=dataclasses.replace(trained.recipe, **settings))
+
+
+def check_suffix(out: Path, known: Sequence[str]) -> None:
+    """Raise `UserError` unless the file's name ends in one of these."""
+    if out.suffix not in known:
+        words = [suffix or "nothing (a folder)" for suffix in known]
+        raise UserError(f"--out must end in {', '.join(words[:-1])} or {words[-1]}, got {out}")
+
+
+def load_test_images(recipe: Recipe, data: Path | None) -> Tensor:
+    """Images that a recipe was not trained on: its data set's test split, or those of a folder or zip."""
+    if data is None:
+        if recipe.dataset not in SOURCES:
+            raise UserError(f"the run was trained on {recipe.dataset}; name images with --data")
+        return SOURCES[recipe.dataset]("test").images
+    return load_images(data, size=recipe.image_shape[-1]).images
+
+
 def run_folder(options: RunOptions, recipe: Recipe) -> Path:
     """The folder of a recipe's run."""
     return options.run_dir or Path("runs") / recipe.name
@@ -88,7 +133,7 @@ def run_folder(options: RunOptions, recipe: Recipe) -> Path:
 def find_device(options: DeviceOptions) -> torch.device:
     """The device that the options name; `UserError` if it cannot be used."""
     if options.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
     try:
         torch.zeros(1, device=options.device).item()
         return torch.device(options.device)

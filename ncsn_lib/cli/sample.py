@@ -1,15 +1,13 @@
 """`python -m ncsn_lib sample RECIPE`."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from ncsn_lib.cli.options import RunOptions, UserError, find_device, parse, run_folder, take_recipe
+from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
+from ncsn_lib.cli.pictures import write_animation, write_images
 from ncsn_lib.protocol import check_count
-from ncsn_lib.runs import load_run, sample_run
+from ncsn_lib.sampling import sample_run, sample_to_shards, sample_trajectory
 
 
 @dataclass(frozen=True)
@@ -19,11 +17,17 @@ class SampleOptions(RunOptions):
     num: int = 64
     """How many images."""
     out: Path = Path("samples.png")
-    """Where they go: .png for one picture of all in a grid, .npy for the array (num, C, H, W), not clamped."""
+    """Where they go: .png for one picture of all in a grid; .npy for the array (num, C, H, W), not clamped; .gif or
+    .mp4 for the way from noise to images; a folder for any number of them, a file for each batch, which goes on where
+    it was cut."""
     seed: int = 0
     """Seed of the noise."""
     batch_size: int = 500
     """Images sampled together; fewer need less memory."""
+    bfloat16: bool = False
+    """Let the network's convolutions round to 16 bits: faster."""
+    frames: int = 60
+    """Pictures of a .gif or .mp4."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -31,35 +35,25 @@ def run(argv: Sequence[str]) -> int:
     from tqdm.auto import tqdm
 
     recipe, argv = take_recipe("sample", argv)
-    title, run_options = f"sample {recipe.name}", [word for word in argv if word not in ("-h", "--help")]
-    options, _ = parse(title, recipe.summary, SampleOptions(), {"sampling": recipe.sampling}, argv)
-    check_count("num", options.num)
-    check_count("batch_size", options.batch_size)
-    if options.out.suffix not in (".png", ".npy"):
-        raise UserError(f"--out must end in .png or .npy, got {options.out}")
-    trained = load_run(run_folder(options, recipe), find_device(options))
-    # The run's own settings are the defaults of its sampling, whatever the recipe says today.
-    _, settings = parse(title, recipe.summary, SampleOptions(), {"sampling": trained.recipe.sampling}, run_options)
-    trained = trained._replace(recipe=dataclasses.replace(trained.recipe, **settings))
+    title = f"sample {recipe.name}"
+    options, trained = load_with_settings(title, recipe, SampleOptions(), argv, _check)
+    how = {"seed": options.seed, "batch_size": options.batch_size, "bfloat16": options.bfloat16}
     total = options.num * trained.recipe.sampling.num_calls(trained.recipe.noise.num_levels)
-    with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
-        images = sample_run(trained, options.num, seed=options.seed, batch_size=options.batch_size, callback=bar.update)
-    write_images(images, options.out)
+    if options.out.suffix in (".gif", ".mp4"):
+        frames = sample_trajectory(trained, options.num, num_frames=options.frames, seed=options.seed)
+        write_animation(frames, options.out)
+    else:
+        with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
+            if options.out.suffix == "":
+                sample_to_shards(trained, options.num, options.out, callback=bar.update, **how)
+            else:
+                write_images(sample_run(trained, options.num, callback=bar.update, **how), options.out)
     print(f"{options.num} images from step {trained.step} are in {options.out}")
     return 0
 
 
-def write_images(images: torch.Tensor, out: Path) -> None:
-    """Write images as a grid (.png) or as their array (.npy)."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".npy":
-        import numpy as np
-
-        np.save(out, images.numpy())
-        return
-    from torchvision.utils import save_image
-
-    # Small images are enlarged, pixel by pixel, to about 64 on a side.
-    enlarged = images.clamp(0, 1).repeat_interleave(factor := max(1, 64 // images.shape[-1]), dim=-1)
-    enlarged = enlarged.repeat_interleave(factor, dim=-2)
-    save_image(enlarged, out, nrow=round(len(images) ** 0.5), padding=4, pad_value=0.5)
+def _check(options: SampleOptions) -> None:
+    for name in ("num", "batch_size"):
+        check_count(name, getattr(options, name))
+    check_count("frames", options.frames, minimum=2)
+    check_suffix(options.out, (".png", ".npy", ".gif", ".mp4", ""))

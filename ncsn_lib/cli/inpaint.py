@@ -1,0 +1,102 @@
+"""`python -m ncsn_lib inpaint RECIPE`: images of which a part is given, completed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.cli.options import (
+    RunOptions,
+    UserError,
+    check_suffix,
+    load_test_images,
+    load_with_settings,
+    take_recipe,
+)
+from ncsn_lib.cli.pictures import read_mask, write_images
+from ncsn_lib.data import unit_images
+from ncsn_lib.protocol import check_count
+from ncsn_lib.sampling import inpaint_run
+
+MASKS = ("left", "right", "top", "bottom", "box", "random")
+
+
+@dataclass(frozen=True)
+class InpaintOptions(RunOptions):
+    """Options of `inpaint` beside the run's sampling settings."""
+
+    data: Path | None = None
+    """A folder or zip with the images, in place of the recipe's test split."""
+    mask: str = "left"
+    """What is given: left, right, top or bottom (half), box (all but the middle), random (a fifth of the pixels), or a
+    PNG of the images' size, white where a pixel is given."""
+    num: int = 8
+    """How many images, one a row."""
+    completions: int = 5
+    """How many completions of each."""
+    renoise: bool = False
+    """Draw the given pixels' noise anew at every step (the authors in 2020), not once a level (2019)."""
+    out: Path = Path("inpainting.png")
+    """Where they go: .png for a row for each image (the image, what is given of it, the completions), .npy for the
+    completions (num, completions, C, H, W)."""
+    seed: int = 0
+    """Seed of the choice of images, the random mask and the noise."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Complete images by a trained recipe."""
+    from tqdm.auto import tqdm
+
+    recipe, argv = take_recipe("inpaint", argv)
+    title = f"inpaint {recipe.name}"
+    options, trained = load_with_settings(title, recipe, InpaintOptions(), argv, _check)
+    shape = trained.recipe.image_shape
+    mask = make_mask(options.mask, shape[1:], options.seed)
+    images = load_test_images(trained.recipe, options.data)
+    generator = torch.Generator().manual_seed(options.seed)
+    chosen = unit_images(images[torch.randperm(len(images), generator=generator)[: options.num]])
+    known = chosen.repeat_interleave(options.completions, dim=0)
+    settings = trained.recipe.sampling.inpainting
+    total = len(known) * len(trained.recipe.noise.sigmas()) * settings.num_steps
+    with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
+        done = inpaint_run(trained, known, mask, seed=options.seed, renoise=options.renoise, callback=bar.update)
+    done = done.view(len(chosen), options.completions, *shape)
+    if options.out.suffix == ".npy":
+        write_images(done, options.out)
+    else:
+        given = torch.where(mask, chosen, 0.5)
+        rows = torch.cat([chosen[:, None], given[:, None], done], dim=1)
+        write_images(rows.flatten(0, 1), options.out, columns=rows.shape[1])
+    print(f"{options.completions} completions of each of {len(chosen)} images are in {options.out}")
+    return 0
+
+
+def make_mask(name: str, shape: tuple[int, int], seed: int) -> Tensor:
+    """(H, W) bool, true where a pixel is given, by its name or from a picture.
+
+    Raises:
+        UserError: no such name and no such picture, or a picture of another size.
+    """
+    rows, columns = (torch.arange(size).float() / size for size in shape)
+    middle = (rows - 0.5).abs()[:, None].maximum((columns - 0.5).abs()) <= 0.25
+    named = {
+        "left": (columns < 0.5).expand(shape),
+        "right": (columns >= 0.5).expand(shape),
+        "top": (rows < 0.5)[:, None].expand(shape),
+        "bottom": (rows >= 0.5)[:, None].expand(shape),
+        "box": ~middle,
+        "random": torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.2,
+    }
+    if name in named:
+        return named[name]
+    if not Path(name).is_file():
+        raise UserError(f"--mask must be {', '.join(MASKS)} or a PNG, got {name}, which is no file")
+    return read_mask(Path(name), shape)
+
+
+def _check(options: InpaintOptions) -> None:
+    check_count("num", options.num)
+    check_count("completions", options.completions)
+    check_suffix(options.out, (".png", ".npy"))

@@ -1,0 +1,70 @@
+"""Images as files: grids, arrays, animations."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncsn_lib.cli.options import UserError
+from ncsn_lib.sampling import to_bytes, write_array
+
+
+def write_images(images: Tensor, out: Path, *, columns: int | None = None) -> None:
+    """Write images (N, C, H, W) as a grid (.png) or as their array (.npy)."""
+    if out.suffix == ".npy":
+        write_array(out, images.numpy())
+        return
+    from PIL import Image
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(images, columns)).save(out)
+
+
+def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: float = 1.5) -> None:
+    """Write states (F, N, C, H, W) as an animation of grids, .gif or .mp4, the last held for a while."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [picture(frame) for frame in frames]
+    rate = len(pictures) / seconds
+    if out.suffix == ".gif":
+        from PIL import Image
+
+        first, *rest = [Image.fromarray(array) for array in pictures]
+        durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
+        first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)
+        return
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise UserError(
+            "an .mp4 needs the package imageio-ffmpeg: pip install imageio-ffmpeg; a .gif does not"
+        ) from error
+    height, width = pictures[0].shape[:2]
+    writer = imageio_ffmpeg.write_frames(str(out), (width, height), fps=rate, macro_block_size=4)
+    writer.send(None)  # starts ffmpeg
+    for array in pictures + [pictures[-1]] * round(rate * hold):
+        writer.send(np.ascontiguousarray(array))
+    writer.close()
+
+
+def picture(images: Tensor, columns: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 grid of images (N, C, H, W), which are enlarged, pixel by pixel, to about 64 on a side."""
+    from torchvision.utils import make_grid
+
+    factor = max(1, 64 // images.shape[-1])
+    enlarged = images.clamp(0, 1).repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
+    grid = make_grid(enlarged, nrow=columns or round(len(images) ** 0.5), padding=4, pad_value=0.5)
+    return to_bytes(grid).transpose(1, 2, 0)
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> Tensor:
+    """(H, W) bool from a picture of that size: true where it is white, the pixels that are given."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        values = np.asarray(image.convert("L"))
+    if values.shape != shape:
+        raise UserError(
+            f"the mask must have the images' size {shape[1]}x{shape[0]}, got {path} of {values.shape[::-1]}"
+        )
+    return torch.from_numpy(values >= 128)

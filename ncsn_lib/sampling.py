@@ -1,0 +1,270 @@
+"""A trained run sampled: any number of images in the memory of a batch, on the way, between two others, completed."""
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncsn_lib.checkpoints import write_file
+from ncsn_lib.protocol import ScoreFn, check_count
+from ncsn_lib.runs import Run
+from ncsn_lib.samplers import SamplerStep, inpaint
+from ncsn_lib.training import step_generator
+
+Progress = Callable[[int], None]
+"""Is called after each call of the network with the number of images in the batch."""
+
+
+def sample_run(
+    run: Run,
+    num: int,
+    *,
+    seed: int = 0,
+    batch_size: int = 500,
+    bfloat16: bool = False,
+    callback: Progress | None = None,
+) -> Tensor:
+    """Images from a trained network by its recipe's sampler.
+
+    Args:
+        run: the network and its recipe.
+        num: how many images.
+        seed: of the starting points and the noise.
+        batch_size: images sampled together; bounds the memory. Other sizes give other draws.
+        bfloat16: let the network's convolutions round to 16 bits.
+        callback: is called after each step with the number of images in the batch.
+
+    Returns:
+        (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
+
+    Raises:
+        ValueError: a recipe without a sampler, or a number below 1.
+    """
+    sizes = batch_sizes(num, batch_size)
+    return torch.cat(
+        [_sample_batch(run, size, (seed, number), bfloat16, callback) for number, size in enumerate(sizes)]
+    )
+
+
+def sample_to_shards(
+    run: Run,
+    num: int,
+    folder: Path,
+    *,
+    seed: int = 0,
+    batch_size: int = 500,
+    bfloat16: bool = False,
+    callback: Progress | None = None,
+) -> list[Path]:
+    """Any number of images, a file for each batch, in the memory of one batch; goes on where it was cut.
+
+    Args:
+        run: the network and its recipe.
+        num: how many images.
+        folder: gets `shard-00000.npy` and so on, each (batch_size, C, H, W) uint8, and `samples.json`, which says of
+            what network, how and with which seed. Shards that are there already are kept.
+        seed: of the starting points and the noise.
+        batch_size: images in a shard, sampled together.
+        bfloat16: let the network's convolutions round to 16 bits.
+        callback: is called after each step with the number of images in the batch; for what is kept, once.
+
+    Returns:
+        The shards, in order; rounded to 256 values, they hold the images that `sample_run` returns.
+
+    Raises:
+        ValueError: the folder holds samples of another network, number, seed or setting.
+    """
+    folder, sizes = Path(folder), batch_sizes(num, batch_size)
+    record = {
+        "recipe": run.recipe.to_dict(),
+        "step": run.step,
+        "network_sha256": fingerprint(run.network),
+        "seed": seed,
+        "batch_size": batch_size,
+        "bfloat16": bfloat16,
+        "device": next(run.network.parameters()).device.type,
+    }
+    _claim(folder, record)
+    shards = [folder / f"shard-{number:05d}.npy" for number in range(len(sizes))]
+    for number, (size, shard) in enumerate(zip(sizes, shards, strict=True)):
+        if shard.exists() and len(np.load(shard, mmap_mode="r")) == size:
+            if callback is not None:
+                callback(size * run.recipe.sampling.num_calls(run.recipe.noise.num_levels))
+            continue
+        write_array(shard, to_bytes(_sample_batch(run, size, (seed, number), bfloat16, callback)))
+    return shards
+
+
+def sample_trajectory(run: Run, num: int, *, num_frames: int = 50, seed: int = 0) -> Tensor:
+    """The way from noise to images: states of the sampler, evenly spaced over its steps.
+
+    Args:
+        run: the network and its recipe.
+        num: how many images, sampled together.
+        num_frames: how many states, at least 2: the start, the end, and what lies between; fewer where the sampler has
+            fewer.
+        seed: of the starting points and the noise.
+
+    Returns:
+        (F, num, C, H, W) states on the CPU, not clamped; the last are the samples.
+    """
+    check_count("num_frames", num_frames, minimum=2)
+    last = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
+    wanted = set(np.linspace(0, last, num_frames)[1:-1].round().astype(int).tolist())
+    frames, calls = [], 0
+
+    def keep(step: SamplerStep) -> None:
+        nonlocal calls
+        calls += 1
+        if calls in wanted:
+            frames.append(step.x.cpu())
+
+    generator = _generator(run, (seed, 0))
+    start = _start(run, num, generator)
+    end = _sample(run, start, _randn_like(generator), run.network, keep)
+    return torch.stack([start.cpu(), *frames, end.cpu()])
+
+
+def interpolate_run(run: Run, num: int, *, seed: int = 0, callback: Progress | None = None) -> Tensor:
+    """Images between two samples, by mixing all random draws of the one with those of the other.
+
+    Song & Ermon (2020), appendix: image k has the draws cos(t) z + sin(t) z' with t from 0 to pi / 2, which are unit
+    normal whatever t is. The starting points are mixed in the same way around 1/2.
+
+    Args:
+        run: the network and its recipe.
+        num: how many images, at least 2, the two ends among them.
+        seed: of the draws of both ends.
+        callback: is called after each step with `num`.
+
+    Returns:
+        (num, C, H, W) images on the CPU, not clamped.
+    """
+    check_count("num", num, minimum=2)
+    generator = _generator(run, (seed, 0))
+    angles = torch.linspace(0, math.pi / 2, num, device=generator.device).view(-1, 1, 1, 1)
+
+    def mixed(draws: Tensor) -> Tensor:
+        return angles.cos() * draws[:1] + angles.sin() * draws[1:]
+
+    draw = _randn_like(generator)
+    start = 0.5 + mixed(_start(run, 2, generator) - 0.5)
+    report = callback and (lambda step: callback(len(step.x)))
+    return _sample(run, start, lambda x: mixed(draw(x[:2])), run.network, report).cpu()
+
+
+def inpaint_run(
+    run: Run, known: Tensor, mask: Tensor, *, seed: int = 0, renoise: bool = False, callback: Progress | None = None
+) -> Tensor:
+    """Images completed by a trained network (Song & Ermon 2019, Fig. 6).
+
+    Args:
+        run: the network and its recipe.
+        known: (B, C, H, W) images in [0, 1], given where `mask` is true; repeat one for several completions.
+        mask: (H, W) or any shape that broadcasts to `known`, bool.
+        seed: of the starting points and the noise.
+        renoise: draw the given pixels' noise anew at every step (2020), not once a level (2019).
+        callback: is called after each step with the number of images.
+
+    Returns:
+        (B, C, H, W) images on the CPU, equal to `known` where it is given; not clamped.
+    """
+    run.recipe.check_sampling()
+    generator = _generator(run, (seed, 0))
+    settings, sigmas = run.recipe.sampling.inpainting, run.recipe.noise.sigmas().to(generator.device)
+    return inpaint(
+        run.network,
+        _start(run, len(known), generator),
+        known.to(generator.device),
+        mask.to(generator.device),
+        sigmas,
+        eps=settings.eps,
+        num_steps=settings.num_steps,
+        denoise=settings.denoise,
+        renoise=renoise,
+        randn_like=_randn_like(generator),
+        callback=callback and (lambda step: callback(len(step.x))),
+    ).cpu()
+
+
+def batch_sizes(num: int, batch_size: int) -> list[int]:
+    """How many images each batch has, all `batch_size` but for the last."""
+    check_count("num", num)
+    check_count("batch_size", batch_size)
+    return [min(batch_size, num - start) for start in range(0, num, batch_size)]
+
+
+def to_bytes(images: Tensor) -> np.ndarray:
+    """Images in [0, 1] clamped and rounded to 0 to 255, uint8."""
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an .npy file, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_file(path, buffer.getvalue())
+
+
+def fingerprint(network: torch.nn.Module) -> str:
+    """SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _claim(folder: Path, record: dict[str, Any]) -> None:
+    """Write what a folder's samples are of, or check that it is this."""
+    path = folder / "samples.json"
+    if path.exists():
+        there = json.loads(path.read_text())
+        different = sorted(name for name in record if there.get(name) != record[name])
+        if different:
+            raise ValueError(f"{folder} holds other samples ({', '.join(different)} differ); choose another folder")
+    else:
+        write_file(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _sample_batch(run: Run, size: int, seeds: tuple[int, int], bfloat16: bool, callback: Progress | None) -> Tensor:
+    generator = _generator(run, seeds)
+    report = callback and (lambda step: callback(len(step.x)))
+    score_fn = _rounded(run.network) if bfloat16 else run.network
+    return _sample(run, _start(run, size, generator), _randn_like(generator), score_fn, report).cpu()
+
+
+def _sample(run: Run, x: Tensor, randn_like: Callable[[Tensor], Tensor], score_fn: ScoreFn, callback) -> Tensor:
+    return run.recipe.sampling.sample(score_fn, x, run.recipe.noise.sigmas().to(x.device), randn_like, callback)
+
+
+def _rounded(network: torch.nn.Module) -> ScoreFn:
+    """The network under torch's autocast to 16 bits."""
+
+    def score_fn(x: Tensor, sigma: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return network(x, sigma).to(x.dtype)
+
+    return score_fn
+
+
+def _generator(run: Run, seeds: tuple[int, int]) -> torch.Generator:
+    """The generator of a batch, from the seed and the batch's number."""
+    return step_generator(*seeds, next(run.network.parameters()).device)
+
+
+def _start(run: Run, num: int, generator: torch.Generator) -> Tensor:
+    run.recipe.check_sampling()
+    check_count("num", num)
+    sigmas = run.recipe.noise.sigmas().to(generator.device)
+    return run.recipe.sampling.start((num, *run.recipe.image_shape), sigmas, generator)
+
+
+def _randn_like(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
