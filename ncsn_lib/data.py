@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import check_examples, check_floating
+from ncsn_lib.protocol import check_count, check_examples, check_floating
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -205,6 +205,28 @@ def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Ten
     check_examples(images)
     flipped = torch.rand(len(images), generator=generator, device=images.device) < 0.5
     return torch.where(flipped.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+
+
+def random_shift(images: Tensor, max_shift: int, generator: torch.Generator | None = None) -> Tensor:
+    """Shift each image by up to `max_shift` pixels along each side; zeros come in.
+
+    Args:
+        images: (B, C, H, W).
+        max_shift: the largest shift, in pixels; each from -max_shift to max_shift is as likely.
+        generator: source of the draws.
+
+    Returns:
+        (B, C, H, W) shifted images.
+    """
+    check_examples(images)
+    check_count("max_shift", max_shift, minimum=0)
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, [max_shift] * 4)
+    offsets = torch.randint(2 * max_shift + 1, (2, count, 1), generator=generator, device=images.device)
+    rows = offsets[0] + torch.arange(height, device=images.device)  # (B, H)
+    columns = offsets[1] + torch.arange(width, device=images.device)  # (B, W)
+    batch = torch.arange(count, device=images.device)[:, None, None]
+    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def logit_transform(images: Tensor, margin: float = 1e-6) -> Tensor:

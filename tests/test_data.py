@@ -27,6 +27,7 @@ from ncsn_lib.data import (
     load_mnist,
     logit_transform,
     random_flip,
+    random_shift,
     unit_images,
 )
 
@@ -283,6 +284,21 @@ def test_flips_mirror_about_half():
     kept = (flipped == images).flatten(1).all(1)
     assert (mirrored ^ kept).all()
     assert mirrored.float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 2000**0.5)
+
+
+def test_shifts_move_the_image_and_let_zeros_in():
+    images = torch.zeros(3000, 1, 5, 6)
+    images[:, 0, 2, 3] = 1.0
+    shifted = random_shift(images, 2, torch.Generator().manual_seed(0))
+    assert shifted.shape == images.shape
+    assert (shifted.sum((1, 2, 3)) == 1).all()
+    where = shifted[:, 0].nonzero()[:, 1:]  # (3000, 2)
+    counts = torch.bincount(5 * where[:, 0] + where[:, 1] - 1, minlength=25)
+    assert len(counts) == 25  # rows 0 to 4, columns 1 to 5
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-4
+    corner = torch.ones(50, 2, 5, 6)
+    assert 0 < (random_shift(corner, 2, torch.Generator().manual_seed(1)) == 0).float().mean() < 0.64
+    assert torch.equal(random_shift(images, 0), images)
 
 
 def test_the_logit_has_its_inverse():

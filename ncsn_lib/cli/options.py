@@ -85,6 +85,11 @@ def run_folder(options: RunOptions, recipe: Recipe) -> Path:
     return options.run_dir or Path("runs") / recipe.name
 
 
+def classifier_path(dataset: str) -> Path:
+    """Where a data set's classifier is kept unless told otherwise."""
+    return Path("runs") / "classifiers" / f"{dataset}.safetensors"
+
+
 def find_device(options: DeviceOptions) -> torch.device:
     """The device that the options name; `UserError` if it cannot be used."""
     if options.device == "auto":
