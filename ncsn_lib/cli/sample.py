@@ -49,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def write_images(images: torch.Tensor, out: Path) -> None:
+def write_images(images: torch.Tensor, out: Path, *, columns: int | None = None) -> None:
     """Write images as a grid (.png) or as their array (.npy)."""
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
@@ -62,4 +62,4 @@ def write_images(images: torch.Tensor, out: Path) -> None:
     # Small images are enlarged, pixel by pixel, to about 64 on a side.
     enlarged = images.clamp(0, 1).repeat_interleave(factor := max(1, 64 // images.shape[-1]), dim=-1)
     enlarged = enlarged.repeat_interleave(factor, dim=-2)
-    save_image(enlarged, out, nrow=round(len(images) ** 0.5), padding=4, pad_value=0.5)
+    save_image(enlarged, out, nrow=columns or round(len(images) ** 0.5), padding=4, pad_value=0.5)
