@@ -1,5 +1,6 @@
 """Where a stored result comes from: command, date, machine and versions."""
 
+import json
 import os
 import platform
 from datetime import date
@@ -38,3 +39,11 @@ def provenance(command: str, device: str | torch.device = "cpu") -> dict[str, An
         "machine": machine,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
     }
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write a result as JSON, whole or not at all; a missing folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    unfinished.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)

@@ -1,6 +1,5 @@
 """The command line, as a user meets it: what it writes, and one line for every mistake."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,9 +10,7 @@ import torch
 from PIL import Image
 
 from ncsn_lib.checkpoints import list_checkpoints
-from ncsn_lib.classifiers import classifier_accuracy, load_classifier
 from ncsn_lib.cli import main
-from ncsn_lib.data import load_digits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = ["--training.num-steps", "4", "--training.batch-size", "8", "--network.widths", "8"]
@@ -118,52 +115,6 @@ def test_fresh_deletes_nothing_before_all_is_checked(capsys, run, pictures):
     assert sorted(run.rglob("*")) == before
 
 
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    """A classifier of the digits in its usual place, below the folder that is returned."""
-    folder = tmp_path_factory.mktemp("home")
-    argv = ["train-classifier", "digits", "--training.num-epochs", "2", "--training.max-shift", "0"]
-    assert main([*argv, "--out", str(folder / "runs/classifiers/digits.safetensors")]) == 0
-    return folder
-
-
-def test_train_classifier_measures_what_it_stores(classifier):
-    record = json.loads((classifier / "runs/classifiers/digits.json").read_text())
-    stored = load_classifier(classifier / "runs/classifiers/digits.safetensors")
-    assert record["test_accuracy"] == classifier_accuracy(stored, load_digits("test"))
-    assert record["num_test_images"] == 360
-    assert record["settings"]["num_epochs"] == 2
-    assert record["command"].startswith("python -m ncsn_lib train-classifier digits --training.num-epochs 2")
-    assert set(record["versions"]) == {"python", "torch"}
-
-
-def two_classes(folder, size=(8, 8), seed=0):
-    """Dark and light pictures, five of each."""
-    generator = np.random.default_rng(seed)
-    for name, low in (("dark", 0), ("light", 156)):
-        (folder / name).mkdir(parents=True)
-        for number in range(5):
-            pixels = generator.integers(low, low + 100, size, dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{number}.png")
-    return folder
-
-
-def test_train_classifier_on_any_folder(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    train, test = two_classes(tmp_path / "train"), two_classes(tmp_path / "test", seed=1)
-    argv = ["train-classifier", "mnist", "--data", train, "--test-data"]
-    small = ["--training.batch-size", "5", "--training.num-epochs", "10"]
-    assert main(list(map(str, [*argv, test, *small]))) == 0
-    out = capsys.readouterr().out.strip()
-    assert out == "test accuracy 100.00% of 10 images; the classifier is in runs/classifiers/mnist.safetensors"
-    assert json.loads((tmp_path / "runs/classifiers/mnist.json").read_text())["data"] == "images of train"
-    for index, (size, message) in enumerate([((9, 8), "has another shape than"), ((8, 8), "has another number of")]):
-        other = two_classes(tmp_path / f"other{index}", size)
-        shutil.rmtree(other / "dark") if index else None
-        assert message in fails(capsys, *argv, other, *small)
-    assert "has one class" in fails(capsys, "train-classifier", "mnist", "--data", other, "--test-data", other)
-
-
 def test_without_words_it_explains_itself(capsys):
     assert main([]) == 0
     assert main(["--help"]) == 0
@@ -210,6 +161,11 @@ def test_as_a_program():
         (["train-classifier", "minst"], "there is no data set 'minst'; did you mean 'mnist'?"),
         (["train-classifier", "digits", "--data", "a"], "--data and --test-data go together"),
         (["train-classifier", "digits", "--out", "a.pt"], "--out must end in .safetensors, got a.pt"),
+        (["evaluate"], "usage: python -m ncsn_lib evaluate RECIPE"),
+        (["evaluate", "digits"], "there is no checkpoint in runs/digits; train one first"),
+        (["evaluate", "digits", "--out", "a.csv"], "--out must end in .json, got a.csv"),
+        (["neighbours", "digits", "--k", "0"], "k must be at least 1, got 0"),
+        (["neighbours", "digits", "--out", "a.gif"], "--out must end in .png, got a.gif"),
         (["sample", "digits", "--num", "0"], "num must be at least 1, got 0"),
         (["sample", "digits", "--out", "grid.bmp"], "--out must end in .png or .npy, got grid.bmp"),
         (["sample", "digits"], "there is no checkpoint in runs/digits; train one first"),

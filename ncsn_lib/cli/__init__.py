@@ -14,13 +14,22 @@ usage: python -m ncsn_lib COMMAND [RECIPE] [OPTIONS]
   list              the recipes there are
   train RECIPE      train one; run again to go on where it was cut (--steps, --batch-size and many more)
   sample RECIPE     draw images from one that was trained
+  evaluate RECIPE   measure samples beside real images
+  neighbours RECIPE samples beside the nearest training images
   train-classifier DATASET
                     train a classifier, by which samples are judged
 
 `python -m ncsn_lib COMMAND RECIPE --help` explains every option."""
 
 # A command's module in this package is imported when the command is called, so that the others cost nothing.
-COMMANDS = {"list": "listing", "train": "train", "sample": "sample", "train-classifier": "train_classifier"}
+COMMANDS = {
+    "list": "listing",
+    "train": "train",
+    "sample": "sample",
+    "evaluate": "evaluate",
+    "neighbours": "neighbours",
+    "train-classifier": "train_classifier",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from ncsn_lib.metrics.classes import class_shares, classify_images, judge_images
 from ncsn_lib.metrics.cost import count_flops
 from ncsn_lib.metrics.density import fisher_divergence, mmd_squared, mode_mass
 from ncsn_lib.metrics.images import frechet_distance
-from ncsn_lib.metrics.neighbours import nearest_distances
+from ncsn_lib.metrics.neighbours import nearest_distances, nearest_neighbours
 
 __all__ = [
     "class_shares",
@@ -16,5 +16,6 @@ __all__ = [
     "mmd_squared",
     "mode_mass",
     "nearest_distances",
+    "nearest_neighbours",
     "sure_share",
 ]
