@@ -17,9 +17,11 @@ from scipy import stats
 from sklearn import datasets
 
 from ncsn_lib.data import (
+    DATASETS,
     MNIST_MD5,
     dequantize,
     inverse_logit_transform,
+    load_celeba,
     load_cifar10,
     load_digits,
     load_fashion_mnist,
@@ -141,7 +143,85 @@ def test_a_damaged_cifar10_is_refused(tmp_path, monkeypatch):
         load_cifar10("train", tmp_path)
 
 
-@pytest.mark.parametrize(("load", "name"), [(load_cifar10, "CIFAR10"), (load_fashion_mnist, "FashionMNIST")])
+CELEBA_LISTS = {
+    "list_eval_partition.txt": "{name} {part}",
+    "identity_CelebA.txt": "{name} {person}",
+    "list_bbox_celeba.txt": "{name} 95 71 226 313",
+    "list_landmarks_align_celeba.txt": "{name} 69 109 106 113 77 142 73 152 108 154",
+    "list_attr_celeba.txt": "{name} -1 1",
+}
+CELEBA_HEADS = {
+    "list_bbox_celeba.txt": "7\nimage_id x_1 y_1 width height\n",
+    "list_landmarks_align_celeba.txt": "7\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y a b c d\n",
+    "list_attr_celeba.txt": "7\nMale Smiling\n",
+}
+
+
+@pytest.fixture
+def celeba(tmp_path, monkeypatch):
+    """Seven JPEG faces of noise in the published format, with their lists, and their sums in place of the real ones."""
+    folder, generator = tmp_path / "celeba", np.random.default_rng(0)
+    (folder / "img_align_celeba").mkdir(parents=True)
+    people = [
+        (f"{n:06}.jpg", part, person) for n, (part, person) in enumerate(zip("0001122", "3314251", strict=True), 1)
+    ]
+    for name, _, _ in people:
+        pixels = generator.integers(0, 256, (218, 178, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name)
+    for name, line in CELEBA_LISTS.items():
+        rows = [line.format(name=name, part=part, person=person) for name, part, person in people]
+        (folder / name).write_text(CELEBA_HEADS.get(name, "") + "\n".join(rows) + "\n")
+    sums = [("", hashlib.md5((folder / name).read_bytes()).hexdigest(), name) for name in CELEBA_LISTS]
+    monkeypatch.setattr(datasets_of_torchvision.CelebA, "file_list", sums)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("split", "numbers", "people"),
+    [("train", [1, 2, 3], [2, 2, 0]), ("valid", [4, 5], [3, 1]), ("test", [6, 7], [4, 0]), ("all", range(1, 8), None)],
+)
+def test_celeba_is_cropped_resized_and_split(celeba, split, numbers, people):
+    loaded = load_celeba(split, celeba.parent)
+    assert (loaded.images.shape, loaded.images.dtype) == ((len(numbers), 3, 32, 32), torch.uint8)
+    assert people is None or loaded.labels.tolist() == people
+    for image, number in zip(loaded.images, numbers, strict=True):
+        with Image.open(celeba / "img_align_celeba" / f"{number:06}.jpg") as face:
+            middle = face.crop((19, 39, 159, 179)).resize((32, 32), Image.Resampling.BILINEAR)
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(middle))
+
+
+def test_celeba_with_a_damaged_face_or_list(celeba):
+    face = celeba / "img_align_celeba" / "000002.jpg"
+    whole = face.read_bytes()
+    for content in (b"", whole[: len(whole) // 2]):
+        face.write_bytes(content)
+        with pytest.raises(OSError, match=f"{face} cannot be read .*; unpack img_align_celeba.zip again"):
+            load_celeba("train", celeba.parent)
+        assert len(load_celeba("test", celeba.parent).images) == 2
+    face.unlink()
+    with pytest.raises(OSError, match=f"{face} cannot be read"):
+        load_celeba("train", celeba.parent)
+    (celeba / "list_eval_partition.txt").write_text("000001.jpg 0\n")
+    with pytest.raises(FileNotFoundError, match=r"CelebA is not in .*, or damaged; download it with"):
+        load_celeba("test", celeba.parent)
+
+
+def test_celeba_by_its_name_is_kept(celeba, tmp_path, monkeypatch):
+    monkeypatch.setenv("NCSN_DATA", str(tmp_path))
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "kept"))
+    first = DATASETS["celeba"]("train")
+    assert torch.equal(first.images, load_celeba("train").images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets_of_torchvision.CelebA, "__init__", None)  # what is kept is not decoded again
+        again = DATASETS["celeba"]("train")
+    assert torch.equal(again.images, first.images)
+    assert torch.equal(again.labels, first.labels)
+
+
+@pytest.mark.parametrize(
+    ("load", "name"),
+    [(load_cifar10, "CIFAR10"), (load_fashion_mnist, "FashionMNIST"), (load_celeba, "CelebA")],
+)
 def test_a_data_set_that_is_not_there(load, name, tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"{name} is not in .*datasets\.{name}"):
         load("train", tmp_path)
@@ -315,7 +395,9 @@ def test_bytes_become_numbers_and_numbers_stay():
     assert unit_images(x) is x
 
 
-@pytest.mark.parametrize(("load", "split"), [(load_digits, "valid"), (load_mnist, "all"), (load_cifar10, "all")])
+@pytest.mark.parametrize(
+    ("load", "split"), [(load_digits, "valid"), (load_mnist, "all"), (load_cifar10, "all"), (load_celeba, "dev")]
+)
 def test_an_unknown_split(load, split):
     with pytest.raises(ValueError, match=f"split must be one of .*, got '{split}'"):
         load(split)
