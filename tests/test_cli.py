@@ -91,6 +91,19 @@ def test_train_on_any_folder(capsys, pictures, tmp_path):
     assert "dataset is 'images of pictures' there and 'digits' here" in said
 
 
+def test_the_pictures_are_decoded_once(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "kept"))
+    argv = ["train", "digits", "--batch-size", "4", "--network.widths", "8", "--run-dir", str(tmp_path / "run")]
+    argv += ["--data", str(pictures), "--steps", "1"]
+    assert main([*argv, "--no-cache"]) == 0
+    assert not (tmp_path / "kept").exists()
+    assert main(argv) == 0
+    first = sorted(file.stat().st_mtime_ns for file in (tmp_path / "kept").iterdir())
+    assert len(first) == 2
+    assert main(argv) == 0
+    assert sorted(file.stat().st_mtime_ns for file in (tmp_path / "kept").iterdir()) == first
+
+
 def test_a_broken_picture(capsys, pictures, tmp_path):
     (pictures / "4.png").write_bytes(b"no picture")
     argv = ["train", "digits", "--steps", "1", "--batch-size", "4", "--network.widths", "8"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from ncsn_lib.checkpoints import list_checkpoints
 from ncsn_lib.cli.options import RunOptions, find_device, parse, run_folder, take_recipe
 from ncsn_lib.data import DATASETS, load_images
+from ncsn_lib.image_cache import cache_folder
 from ncsn_lib.protocol import check_count
 from ncsn_lib.runs import check_images, train_recipe
 from ncsn_lib.training import TrainingState
@@ -29,6 +30,8 @@ class TrainOptions(RunOptions):
     """A folder or zip of images to train on, in place of the recipe's data set; they are cropped and resized to it."""
     skip_broken: bool = False
     """Leave out images of --data that cannot be read, instead of stopping at the first."""
+    cache: bool = True
+    """Keep the decoded images of --data in the folder NCSN_CACHE, or ~/.cache/ncsn_lib, for the next start."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,7 +48,9 @@ def run(argv: Sequence[str]) -> int:
     else:
         # The recipe says what was trained on, so that a run does not go on with other images.
         recipe = dataclasses.replace(recipe, dataset=f"images of {options.data.name}")
-        images = load_images(options.data, size=recipe.image_shape[-1], skip_broken=options.skip_broken).images
+        kept = cache_folder() if options.cache else None
+        size = recipe.image_shape[-1]
+        images = load_images(options.data, size=size, skip_broken=options.skip_broken, cache=kept).images
     check_images(recipe, images)  # before --fresh deletes anything
     folder, device = run_folder(options, recipe), find_device(options)
     check_count("checkpoint_every", options.checkpoint_every)
