@@ -5,7 +5,9 @@ Nothing is read or downloaded on import.
 
 import hashlib
 import io
+import math
 import os
+import struct
 import warnings
 import zipfile
 import zlib
@@ -86,7 +88,7 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
 
     check_split(split, ("train", "test"))
     root, given = _root(root)
-    if given:
+    if given or all((root / "MNIST" / "raw" / name).is_file() for name in MNIST_MD5):
         check_mnist_files(root)
     data = MNIST(str(root), train=split == "train", download=not given)
     return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
@@ -105,10 +107,12 @@ def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> 
     Raises:
         ValueError: another split.
         FileNotFoundError: the given folder, or the data set in it, is missing.
+        OSError: a damaged file, see `check_fashion_mnist_files`.
     """
     from torchvision.datasets import FashionMNIST
 
     check_split(split, ("train", "test"))
+    check_fashion_mnist_files(_root(root)[0])
     data = _from_torchvision(FashionMNIST, root, train=split == "train")
     return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
 
@@ -261,7 +265,7 @@ def inverse_logit_transform(values: Tensor, margin: float = 1e-6) -> Tensor:
 
 def check_mnist_files(root: Path) -> None:
     """Raise unless `root` holds the four files of MNIST, byte for byte."""
-    remedy = "download it with: python -c \"import torchvision; torchvision.datasets.MNIST('FOLDER', download=True)\""
+    remedy = _remedy("MNIST", "FOLDER")
     for name, expected in MNIST_MD5.items():
         path = root / "MNIST" / "raw" / name
         if not path.is_file():
@@ -269,6 +273,48 @@ def check_mnist_files(root: Path) -> None:
         found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         if found != expected:
             raise OSError(f"{path} is damaged: its md5 is {found}, MNIST's is {expected}; delete it, then {remedy}")
+
+
+def check_fashion_mnist_files(root: Path) -> None:
+    """Raise `OSError` if a file of Fashion-MNIST that is in `root` is damaged.
+
+    Each must be as long as its header says. Where the archive it was unpacked from is beside it, as torchvision leaves
+    it, the archive must have the published md5 and the file the checksum that stands in the archive. Without the
+    archive, other pixels or labels go unnoticed: no md5 of the unpacked files is published.
+    """
+    from torchvision.datasets import FashionMNIST
+
+    for name, md5 in FashionMNIST.resources:
+        archive = root / "FashionMNIST" / "raw" / name
+        path = archive.with_suffix("")
+        if path.is_file():
+            content, problem = path.read_bytes(), None
+            if len(content) != _idx_length(content):
+                problem = f"{path} is damaged: it is not as long as its header says"
+            elif archive.is_file():
+                packed = archive.read_bytes()
+                found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+                if found != md5:
+                    problem = f"{archive} is damaged: its md5 is {found}, Fashion-MNIST's is {md5}"
+                elif zlib.crc32(content) != int.from_bytes(packed[-8:-4], "little"):  # gzip: CRC-32, then the length
+                    problem = f"{path} is damaged: it is not what {name} holds"
+            if problem:
+                raise OSError(f"{problem}; delete it, then {_remedy('FashionMNIST', 'FOLDER')}")
+
+
+def _idx_length(content: bytes) -> int:
+    """The length of an idx file of bytes by its header: two zeros, 8 for bytes, the dimensions, their sizes."""
+    if len(content) < 4 or content[:3] != b"\0\0\x08":
+        return -1
+    num_dimensions = content[3]
+    sizes = np.frombuffer(content[4 : 4 + 4 * num_dimensions], ">u4").tolist()
+    return 4 + 4 * num_dimensions + math.prod(sizes)
+
+
+def _remedy(dataset: str, folder: str | Path) -> str:
+    return (
+        f"download it with: python -c \"import torchvision; torchvision.datasets.{dataset}('{folder}', download=True)\""
+    )
 
 
 def check_split(split: str, known: tuple[str, ...]) -> None:
@@ -290,8 +336,7 @@ def _from_torchvision(dataset, root: str | Path | None, **options):
         return dataset(str(root), download=not given, **options)
     except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
         raise FileNotFoundError(
-            f"{dataset.__name__} is not in {root}, or damaged; download it with: python -c "
-            f"\"import torchvision; torchvision.datasets.{dataset.__name__}('{root}', download=True)\""
+            f"{dataset.__name__} is not in {root}, or damaged; {_remedy(dataset.__name__, root)}"
             + (f" (torchvision: {str(error).splitlines()[0]})" if str(error) else "")
         ) from error
 
@@ -352,18 +397,18 @@ def _decode_images(path: Path, size: int | None, skip_broken: bool, allocate: Al
     return DecodedImages(images, [classes[folder] for folder in folders], broken)
 
 
+def _is_image(name: str) -> bool:
+    parts = Path(name).parts
+    return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
 def _image_names(path: Path) -> list[str]:
     """The names of the images below a folder or in a zip, sorted."""
-
-    def is_image(name: str) -> bool:
-        parts = Path(name).parts
-        return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
-
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return [name for name in (file.relative_to(path).as_posix() for file in files) if is_image(name)]
+        return [name for name in (file.relative_to(path).as_posix() for file in files) if _is_image(name)]
     with _open_zip(path) as archive:
-        return sorted(filter(is_image, archive.namelist()))
+        return sorted(filter(_is_image, archive.namelist()))
 
 
 def _image_contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -381,10 +426,34 @@ def _image_contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
+    """A zip whose list of entries is whole: zipfile itself overlooks damage by which entries vanish from it."""
     try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
         raise ValueError(f"{path} is no zip, or damaged ({error})") from error
+    try:
+        missing = _num_entries(path) - len(archive.infolist())
+        if missing % 65_536:
+            raise zipfile.BadZipFile(f"{missing} entries of its list cannot be read")
+        for entry in archive.infolist():
+            if not _is_image(entry.filename):  # perhaps it was one, and its name is what is damaged
+                archive.open(entry).close()  # compares the name with the one before the content
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        archive.close()
+        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
+    return archive
+
+
+def _num_entries(path: Path) -> int:
+    """The number of entries that a zip says it has, at its end; beyond 65,535 in the record of the 64-bit format."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_557 - 76))  # the end record, the longest comment, the 64-bit records
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    large = end - 76
+    if large >= 0 and tail[large : large + 4] == b"PK\x06\x06":
+        return int.from_bytes(tail[large + 32 : large + 40], "little")
+    return int.from_bytes(tail[end + 10 : end + 12], "little")
 
 
 def _decode(content: bytes, size: int | None) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The images: as published, split once and for all, and damaged files refused."""
 
+import gzip
 import hashlib
 import math
 import os
@@ -240,6 +241,44 @@ def test_fashion_mnist_is_read_from_its_idx_files(tmp_path):
     assert loaded.labels.tolist() == [7, 1, 9]
 
 
+def test_fashion_mnist_that_is_not_what_its_archives_hold(tmp_path, monkeypatch):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, *3 * [0, 0, 0, 2]]) + bytes(8))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 1]))
+    sums = []
+    for file in sorted(raw.iterdir()):
+        archive = raw / f"{file.name}.gz"
+        archive.write_bytes(gzip.compress(file.read_bytes()))
+        sums.append((archive.name, hashlib.md5(archive.read_bytes()).hexdigest()))
+    monkeypatch.setattr(datasets_of_torchvision.FashionMNIST, "resources", sums)
+    assert load_fashion_mnist("train", tmp_path).labels.tolist() == [7, 1]
+    file = raw / "train-labels-idx1-ubyte"
+    file.write_bytes(file.read_bytes()[:-1] + b"\2")
+    with pytest.raises(OSError, match=rf"{file} is damaged: it is not what {file.name}.gz holds; delete it, then"):
+        load_fashion_mnist("train", tmp_path)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(OSError, match=f"{file} is damaged: it is not as long as its header says"):
+        load_fashion_mnist("train", tmp_path)
+    (raw / f"{file.name}.gz").write_bytes(b"half")
+    file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 2]))
+    with pytest.raises(
+        OSError, match=rf"{file}.gz is damaged: its md5 is .*, Fashion-MNIST's is {dict(sums)[file.name + '.gz']}"
+    ):
+        load_fashion_mnist("train", tmp_path)
+
+
+@needs_mnist
+def test_a_damaged_mnist_in_the_usual_place_is_named_too(copy, monkeypatch):
+    monkeypatch.chdir(copy.parents[1])
+    monkeypatch.delenv("NCSN_DATA", raising=False)
+    (copy.parents[1] / "data").symlink_to(copy.parents[1])
+    (copy / "t10k-labels-idx1-ubyte").write_bytes(b"")
+    with pytest.raises(OSError, match="t10k-labels-idx1-ubyte is damaged: its md5 is"):
+        load_mnist("test")
+
+
 # --- any folder or zip of images
 
 
@@ -325,6 +364,29 @@ def test_a_zip_damaged_inside_names_the_image(tmp_path):
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(ValueError, match=r"the image a/1\.png cannot be read"):
         load_images(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("num", [3, 70_000])
+def test_no_entry_vanishes_from_a_damaged_zip(tmp_path, num):
+    """zipfile passes over a name with another ending, and over entries behind a length that is too large."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(num - 1):
+            archive.writestr(f"{number}.txt", b"")
+        archive.writestr("a/1.png", b"x")
+    whole = path.read_bytes()
+    with pytest.raises(ValueError, match=r"the image a/1\.png cannot be read"):
+        load_images(path)  # whole as a zip, whatever its format: beyond 65,535 entries it is the 64-bit one
+    entry = whole.rindex(b"PK\x01\x02")  # the last one's record in the list
+    for position, message in [
+        (entry + 46 + 6, "File name in directory"),  # the g of .png
+        (whole[:entry].rindex(b"PK\x01\x02") + 33, "1 entries of its list cannot be read"),  # a comment of 256 bytes
+    ]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"a\.zip is no zip, or damaged \(.*{message}"):
+            load_images(path)
 
 
 def test_no_image_and_no_folder(tmp_path):
