@@ -13,7 +13,7 @@ from test_cli import TINY, fails
 from ncsn_lib.checkpoints import load_model
 from ncsn_lib.classifiers import classifier_accuracy, load_classifier
 from ncsn_lib.cli import main
-from ncsn_lib.data import load_digits
+from ncsn_lib.data import DATASETS, LabelledImages, load_digits
 from ncsn_lib.metrics import judge_images
 from ncsn_lib.metrics.inception import inception_figures
 
@@ -64,6 +64,10 @@ def test_train_classifier_on_any_folder(capsys, tmp_path, monkeypatch):
         other = two_classes(tmp_path / f"other{index}", size)
         shutil.rmtree(other / "dark") if index else None
         assert message in fails(capsys, *argv, other, *small)
+    people = LabelledImages(torch.zeros(3, 1, 8, 8), torch.tensor([4, 5, 6]))
+    monkeypatch.setitem(DATASETS, "digits", lambda split: people if split == "test" else load_digits(split))
+    said = fails(capsys, "train-classifier", "digits")
+    assert "digits (test) has another number of classes than digits (train): 3, not 10" in said
     assert "has one class" in fails(capsys, "train-classifier", "mnist", "--data", other, "--test-data", other)
 
 

@@ -68,14 +68,18 @@ def read_splits(name: str, options: TrainClassifierOptions) -> tuple[LabelledIma
     if (options.data is None) != (options.test_data is None):
         raise UserError("--data and --test-data go together: give both, or neither")
     if options.data is None:
-        return DATASETS[name]("train"), DATASETS[name]("test")
-    train, test = load_images(options.data), load_images(options.test_data)
+        (train, test), names = (
+            (DATASETS[name](split) for split in ("train", "test")),
+            (f"{name} (train)", f"{name} (test)"),
+        )
+    else:
+        (train, test), names = map(load_images, (options.data, options.test_data)), (options.data, options.test_data)
     for what, ours, theirs in [
         ("shape", tuple(train.images.shape[1:]), tuple(test.images.shape[1:])),
         ("number of classes", len(train.labels.unique()), len(test.labels.unique())),
     ]:
         if ours != theirs:
-            raise UserError(f"{options.test_data} has another {what} than {options.data}: {theirs}, not {ours}")
+            raise UserError(f"{names[1]} has another {what} than {names[0]}: {theirs}, not {ours}")
     if len(train.labels.unique()) < 2:
-        raise UserError(f"{options.data} has one class; a classifier needs a folder of images for each of two or more")
+        raise UserError(f"{names[0]} has one class; a classifier needs a folder of images for each of two or more")
     return train, test
