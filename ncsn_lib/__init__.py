@@ -1,8 +1,10 @@
 """Score-based generative modelling, small enough to read: the library of the NCSN book."""
 
+from ncsn_lib.classifiers import ClassifierSettings, load_classifier, train_classifier
 from ncsn_lib.data import (
     LabelledImages,
     dequantize,
+    load_celeba,
     load_cifar10,
     load_digits,
     load_fashion_mnist,
@@ -32,8 +34,20 @@ from ncsn_lib.losses import (
     sphere_projections,
     variance_weight,
 )
-from ncsn_lib.metrics import count_flops, fisher_divergence, frechet_distance, mmd_squared, mode_mass, nearest_distances
-from ncsn_lib.networks import MLP, UNet
+from ncsn_lib.metrics import (
+    class_shares,
+    classify_images,
+    count_flops,
+    fisher_divergence,
+    frechet_distance,
+    judge_images,
+    mmd_squared,
+    mode_mass,
+    nearest_distances,
+    nearest_neighbours,
+    sure_share,
+)
+from ncsn_lib.networks import MLP, Classifier, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.recipes import RECIPES, Recipe
 from ncsn_lib.runs import load_run, train_recipe
@@ -53,6 +67,8 @@ from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, Tr
 __all__ = [
     "MLP",
     "RECIPES",
+    "Classifier",
+    "ClassifierSettings",
     "GaussianMixture",
     "LabelledImages",
     "LineSegment",
@@ -70,6 +86,8 @@ __all__ = [
     "annealed_langevin_dynamics",
     "check_sigmas",
     "checkerboard",
+    "class_shares",
+    "classify_images",
     "consistent_annealed_sampling",
     "count_flops",
     "dataset_mixture",
@@ -85,10 +103,13 @@ __all__ = [
     "inpaint",
     "inpaint_run",
     "interpolate_run",
+    "judge_images",
     "langevin_dynamics",
     "langevin_step",
     "langevin_step_sizes",
+    "load_celeba",
     "load_cifar10",
+    "load_classifier",
     "load_digits",
     "load_fashion_mnist",
     "load_images",
@@ -99,6 +120,7 @@ __all__ = [
     "mode_mass",
     "ncsn_loss",
     "nearest_distances",
+    "nearest_neighbours",
     "rademacher_projections",
     "sample_run",
     "sample_to_shards",
@@ -107,7 +129,9 @@ __all__ = [
     "sliced_score_matching_vr_loss",
     "sphere_projections",
     "square",
+    "sure_share",
     "train",
+    "train_classifier",
     "train_recipe",
     "variance_weight",
 ]

@@ -3,6 +3,9 @@
 A checkpoint is a folder `step-00001200` with three files: `network.safetensors` (the averaged weights, the ones to
 sample from and to share), `training.safetensors` (everything else that training needs to go on), and
 `checkpoint.json` (step, recipe, versions, and the SHA-256 of all three).
+
+A model to share is two files, `NAME.safetensors` with the weights in 16 bits and `NAME.json` with what is known of
+it, and the SHA-256 of both.
 """
 
 import contextlib
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor
 
 FORMAT = "ncsn_lib checkpoint 1"
+MODEL_FORMAT = "ncsn_lib model 1"
 WEIGHTS, TRAINING, RECORD = "network.safetensors", "training.safetensors", "checkpoint.json"
 
 
@@ -132,11 +136,78 @@ def load_checkpoint(path: Path) -> Checkpoint:
     record = _read_record(path)
     tensors = {}
     for name in (WEIGHTS, TRAINING):
-        content = _read(path / name)
+        content = _read(path / name, _other(path))
         if hashlib.sha256(content).hexdigest() != record["sha256"][name]:
             raise CheckpointError(f"{path / name} is damaged: its SHA-256 is not the recorded one{_other(path)}")
         tensors[name] = load(content)
     return Checkpoint(record["step"], record["recipe"], tensors[WEIGHTS], tensors[TRAINING], path)
+
+
+def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write a model to share: its weights in 16 bits, and beside them a record of what is known of it.
+
+    Each file is replaced whole or not at all. A cut between the two leaves a pair that does not fit, which
+    `load_model` refuses.
+
+    Args:
+        path: the file of the weights, `NAME.safetensors`; the record goes to `NAME.json`. A missing folder is made.
+        weights: a state dict. Floating-point tensors are rounded to float16, the others stay as they are.
+        record: what is known of the model, JSON-serialisable.
+
+    Raises:
+        ValueError: another suffix, or a weight that float16 cannot hold, above 65,504 or not finite.
+        CheckpointError: the disk is full or not writable.
+    """
+    from safetensors.torch import save
+
+    path = _model_path(path)
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    for name, value in halves.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"the weights {name} hold a value that float16 cannot: {weights[name].abs().max():g}")
+    content = save(_contiguous(halves))
+    entry = {**record, "format": MODEL_FORMAT, "sha256": {"weights": hashlib.sha256(content).hexdigest()}}
+    entry["sha256"]["record"] = _record_hash(entry, "record")
+    files = {path: content, path.with_suffix(".json"): (json.dumps(entry, indent=2) + "\n").encode()}
+    try:
+        for file, data in files.items():
+            write_file(file, data)
+    except OSError as error:
+        raise CheckpointError(
+            f"could not save {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
+
+
+def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_model` wrote, every byte of it checked against its SHA-256 before use.
+
+    Args:
+        path: the file of the weights, `NAME.safetensors`, with `NAME.json` beside it.
+
+    Returns:
+        The weights by name, floating-point ones as float32, on the CPU; and the record.
+
+    Raises:
+        ValueError: another suffix.
+        CheckpointError: missing, damaged, of another version, or no model of this library.
+    """
+    from safetensors.torch import load
+
+    path = _model_path(path)
+    remedy = "; fetch or make both files again"
+    record = _parse_record(_read(path.with_suffix(".json"), remedy), path.with_suffix(".json"), MODEL_FORMAT, remedy)
+    content = _read(path, remedy)
+    if hashlib.sha256(content).hexdigest() != record["sha256"].get("weights"):
+        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the recorded one{remedy}")
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in load(content).items()}
+    return weights, record
+
+
+def _model_path(path: Path) -> Path:
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"a model's file must end in .safetensors, got {path}")
+    return path
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -145,34 +216,36 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    content = _read(path / RECORD)
+    return _parse_record(_read(path / RECORD, _other(path)), path / RECORD, FORMAT, _other(path), RECORD)
+
+
+def _parse_record(content: bytes, file: Path, form: str, remedy: str, own: str = "record") -> dict[str, Any]:
+    """The record in a JSON file, of the given format and with its own SHA-256 under the name `own`."""
     try:
         record = json.loads(content)
     except ValueError as error:
-        raise CheckpointError(f"{path / RECORD} is damaged: it is not JSON{_other(path)}") from error
+        raise CheckpointError(f"{file} is damaged: it is not JSON{remedy}") from error
     if not isinstance(record, dict) or "format" not in record:
-        raise CheckpointError(f"{path / RECORD} is no checkpoint of ncsn_lib: it has no format{_other(path)}")
-    if record["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path / RECORD} has format {record['format']!r}, this version reads {FORMAT!r}{_other(path)}"
-        )
+        raise CheckpointError(f"{file} is no {form.split()[1]} of ncsn_lib: it has no format{remedy}")
+    if record["format"] != form:
+        raise CheckpointError(f"{file} has format {record['format']!r}, this version reads {form!r}{remedy}")
     hashes = record.get("sha256")
-    if not isinstance(hashes, dict) or hashes.get(RECORD) != _record_hash(record):
-        raise CheckpointError(f"{path / RECORD} is damaged: its SHA-256 is not the recorded one{_other(path)}")
+    if not isinstance(hashes, dict) or hashes.get(own) != _record_hash(record, own):
+        raise CheckpointError(f"{file} is damaged: its SHA-256 is not the recorded one{remedy}")
     return record
 
 
-def _record_hash(record: Mapping[str, Any]) -> str:
+def _record_hash(record: Mapping[str, Any], own: str = RECORD) -> str:
     """SHA-256 of the record without its own hash."""
-    hashes = {name: value for name, value in record["sha256"].items() if name != RECORD}
+    hashes = {name: value for name, value in record["sha256"].items() if name != own}
     return hashlib.sha256(json.dumps({**record, "sha256": hashes}, sort_keys=True).encode()).hexdigest()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, remedy: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}{_other(path.parent)}") from error
+        raise CheckpointError(f"cannot read {path}: {error.strerror}{remedy}") from error
 
 
 def _other(path: Path) -> str:

@@ -5,11 +5,14 @@ Nothing is read or downloaded on import.
 
 import hashlib
 import io
+import math
 import os
+import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import check_examples, check_floating
+from ncsn_lib.image_cache import Allocate, DecodedImages, cache_folder, cached_images, fingerprint
+from ncsn_lib.protocol import check_count, check_examples, check_floating
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -84,7 +88,7 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
 
     check_split(split, ("train", "test"))
     root, given = _root(root)
-    if given:
+    if given or all((root / "MNIST" / "raw" / name).is_file() for name in MNIST_MD5):
         check_mnist_files(root)
     data = MNIST(str(root), train=split == "train", download=not given)
     return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
@@ -103,10 +107,12 @@ def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> 
     Raises:
         ValueError: another split.
         FileNotFoundError: the given folder, or the data set in it, is missing.
+        OSError: a damaged file, see `check_fashion_mnist_files`.
     """
     from torchvision.datasets import FashionMNIST
 
     check_split(split, ("train", "test"))
+    check_fashion_mnist_files(_root(root)[0])
     data = _from_torchvision(FashionMNIST, root, train=split == "train")
     return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
 
@@ -133,13 +139,42 @@ def load_cifar10(split: str = "train", root: str | Path | None = None) -> Labell
     return LabelledImages(torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(data.targets))
 
 
-def load_images(path: str | Path, *, size: int | None = None, skip_broken: bool = False) -> LabelledImages:
+def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: Path | None = None) -> LabelledImages:
+    """CelebA, faces (Liu et al. 2015), as Song & Ermon (2019) prepare them, through torchvision.
+
+    The central 140x140 pixels of the aligned images, resized to 32x32; flips are the trainer's.
+
+    Args:
+        split: "train" (162,770), "valid" (19,867), "test" (19,962), the official ones, or "all".
+        root: as for `load_mnist`; the files lie in `celeba`: the folder `img_align_celeba` and the five lists.
+        cache: a folder for the decoded images, see `ncsn_lib.image_cache`; None for none.
+
+    Returns:
+        images (N, 3, 32, 32) uint8, from the cache's file where there is one, and labels (N,), the number of the
+        person from 0.
+
+    Raises:
+        ValueError: another split.
+        FileNotFoundError: the given folder, or the data set in it, is missing or damaged.
+        OSError: an image that cannot be read, or a cache that cannot be written.
+    """
+    check_split(split, ("train", "valid", "test", "all"))
+    folder = _root(root)[0] / "celeba"
+    source = fingerprint(sorted(folder.rglob("*")), split=split, pillow=_pillow_version()) if cache else {}
+    name = f"celeba-{split}-{_short_hash(folder.absolute().as_posix())}"
+    return _labelled(cached_images(cache, name, source, partial(_decode_celeba, split, root)))
+
+
+def load_images(
+    path: str | Path, *, size: int | None = None, skip_broken: bool = False, cache: Path | None = None
+) -> LabelledImages:
     """Every image below a folder, or in a zip, which is read without unpacking; the class is the image's folder.
 
     Args:
         path: the folder or the zip. Images are taken in the order of their names; hidden files are passed over.
         size: crop each to its central square and resize that to size x size; by default all must have one size.
         skip_broken: leave out images that cannot be read, and warn of how many; otherwise the first one raises.
+        cache: a folder for the decoded images, see `ncsn_lib.image_cache`; None for none.
 
     Returns:
         images (N, C, H, W) uint8, C = 1 if all are grey and 3 otherwise, and labels (N,), the number of the image's
@@ -148,34 +183,21 @@ def load_images(path: str | Path, *, size: int | None = None, skip_broken: bool 
     Raises:
         FileNotFoundError: no such folder or zip.
         ValueError: no image in it, a broken one, or images of several sizes; the message names the image.
+        OSError: a cache that cannot be written.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no folder or zip of images at {path}")
-    arrays, folders, broken = [], [], []
-    for name, content in _image_files(path):
-        try:
-            arrays.append(_decode(content, size))
-            folders.append(str(Path(name).parent))
-        except (OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:  # what Pillow raises of broken images
-            broken.append(name)
-            if not skip_broken:
-                raise ValueError(f"{path}: the image {name} cannot be read ({error}); repair it, or skip it") from error
-        if arrays and arrays[-1].shape[:2] != arrays[0].shape[:2]:
-            sizes = " and ".join(f"{a.shape[1]}x{a.shape[0]}" for a in (arrays[0], arrays[-1]))
-            raise ValueError(
-                f"{path} holds images of several sizes, {sizes} (at {name}); give a size to resize them to"
-            )
-    if not arrays:
-        raise ValueError(f"{path} holds no image that can be read; {', '.join(IMAGE_SUFFIXES)} are looked for")
+    source = {}
+    if cache:
+        files = [path / name for name in _image_names(path)] if path.is_dir() else [path]
+        source = fingerprint(files, size=size, skip_broken=skip_broken, pillow=_pillow_version())
+    name = f"{path.name}-{_short_hash(f'{path.absolute().as_posix()} {size} {skip_broken}')}"
+    decoded = cached_images(cache, name, source, partial(_decode_images, path, size, skip_broken))
+    broken = decoded.broken
     if broken:
         warnings.warn(f"{path}: {len(broken)} images cannot be read and are left out, first {broken[0]}", stacklevel=2)
-    if not all(array.ndim == 2 for array in arrays):
-        arrays = [array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2) for array in arrays]
-    images = torch.from_numpy(np.stack(arrays))
-    images = images.permute(0, 3, 1, 2).contiguous() if images.ndim == 4 else images.unsqueeze(1)
-    classes = {folder: label for label, folder in enumerate(sorted(set(folders)))}
-    return LabelledImages(images, torch.tensor([classes[folder] for folder in folders]))
+    return _labelled(decoded)
 
 
 def unit_images(images: Tensor) -> Tensor:
@@ -207,6 +229,28 @@ def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Ten
     return torch.where(flipped.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
 
 
+def random_shift(images: Tensor, max_shift: int, generator: torch.Generator | None = None) -> Tensor:
+    """Shift each image by up to `max_shift` pixels along each side; zeros come in.
+
+    Args:
+        images: (B, C, H, W).
+        max_shift: the largest shift, in pixels; each from -max_shift to max_shift is as likely.
+        generator: source of the draws.
+
+    Returns:
+        (B, C, H, W) shifted images.
+    """
+    check_examples(images)
+    check_count("max_shift", max_shift, minimum=0)
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, [max_shift] * 4)
+    offsets = torch.randint(2 * max_shift + 1, (2, count, 1), generator=generator, device=images.device)
+    rows = offsets[0] + torch.arange(height, device=images.device)  # (B, H)
+    columns = offsets[1] + torch.arange(width, device=images.device)  # (B, W)
+    batch = torch.arange(count, device=images.device)[:, None, None]
+    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
 def logit_transform(images: Tensor, margin: float = 1e-6) -> Tensor:
     """log(y / (1 - y)) with y = margin + (1 - 2 margin) x, from [0, 1] to the line; the authors have it off."""
     check_floating("images", images)
@@ -221,7 +265,7 @@ def inverse_logit_transform(values: Tensor, margin: float = 1e-6) -> Tensor:
 
 def check_mnist_files(root: Path) -> None:
     """Raise unless `root` holds the four files of MNIST, byte for byte."""
-    remedy = "download it with: python -c \"import torchvision; torchvision.datasets.MNIST('FOLDER', download=True)\""
+    remedy = _remedy("MNIST", "FOLDER")
     for name, expected in MNIST_MD5.items():
         path = root / "MNIST" / "raw" / name
         if not path.is_file():
@@ -229,6 +273,48 @@ def check_mnist_files(root: Path) -> None:
         found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         if found != expected:
             raise OSError(f"{path} is damaged: its md5 is {found}, MNIST's is {expected}; delete it, then {remedy}")
+
+
+def check_fashion_mnist_files(root: Path) -> None:
+    """Raise `OSError` if a file of Fashion-MNIST that is in `root` is damaged.
+
+    Each must be as long as its header says. Where the archive it was unpacked from is beside it, as torchvision leaves
+    it, the archive must have the published md5 and the file the checksum that stands in the archive. Without the
+    archive, other pixels or labels go unnoticed: no md5 of the unpacked files is published.
+    """
+    from torchvision.datasets import FashionMNIST
+
+    for name, md5 in FashionMNIST.resources:
+        archive = root / "FashionMNIST" / "raw" / name
+        path = archive.with_suffix("")
+        if path.is_file():
+            content, problem = path.read_bytes(), None
+            if len(content) != _idx_length(content):
+                problem = f"{path} is damaged: it is not as long as its header says"
+            elif archive.is_file():
+                packed = archive.read_bytes()
+                found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+                if found != md5:
+                    problem = f"{archive} is damaged: its md5 is {found}, Fashion-MNIST's is {md5}"
+                elif zlib.crc32(content) != int.from_bytes(packed[-8:-4], "little"):  # gzip: CRC-32, then the length
+                    problem = f"{path} is damaged: it is not what {name} holds"
+            if problem:
+                raise OSError(f"{problem}; delete it, then {_remedy('FashionMNIST', 'FOLDER')}")
+
+
+def _idx_length(content: bytes) -> int:
+    """The length of an idx file of bytes by its header: two zeros, 8 for bytes, the dimensions, their sizes."""
+    if len(content) < 4 or content[:3] != b"\0\0\x08":
+        return -1
+    num_dimensions = content[3]
+    sizes = np.frombuffer(content[4 : 4 + 4 * num_dimensions], ">u4").tolist()
+    return 4 + 4 * num_dimensions + math.prod(sizes)
+
+
+def _remedy(dataset: str, folder: str | Path) -> str:
+    return (
+        f"download it with: python -c \"import torchvision; torchvision.datasets.{dataset}('{folder}', download=True)\""
+    )
 
 
 def check_split(split: str, known: tuple[str, ...]) -> None:
@@ -250,30 +336,88 @@ def _from_torchvision(dataset, root: str | Path | None, **options):
         return dataset(str(root), download=not given, **options)
     except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
         raise FileNotFoundError(
-            f"{dataset.__name__} is not in {root}, or damaged; download it with: python -c "
-            f"\"import torchvision; torchvision.datasets.{dataset.__name__}('{root}', download=True)\""
+            f"{dataset.__name__} is not in {root}, or damaged; {_remedy(dataset.__name__, root)}"
+            + (f" (torchvision: {str(error).splitlines()[0]})" if str(error) else "")
         ) from error
 
 
-def _image_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each image below a folder or in a zip, by name."""
+def _labelled(decoded: DecodedImages) -> LabelledImages:
+    return LabelledImages(torch.from_numpy(decoded.images), torch.tensor(decoded.labels))
 
-    def is_image(name: str) -> bool:
-        parts = Path(name).parts
-        return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
 
+def _decode_celeba(split: str, root: str | Path | None, allocate: Allocate) -> DecodedImages:
+    """The images of a split, cropped and resized."""
+    from PIL import Image
+    from torchvision.datasets import CelebA
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    prepare = Compose([CenterCrop(140), Resize(32)])
+    data = _from_torchvision(CelebA, root, split=split, target_type="identity")
+    images = allocate((len(data), 3, 32, 32))
+    for index, name in enumerate(data.filename):
+        path = Path(data.root) / "celeba" / "img_align_celeba" / name
+        try:
+            with Image.open(path) as face:  # torchvision would leave a file open that cannot be read
+                images[index] = np.asarray(prepare(face.convert("RGB"))).transpose(2, 0, 1)
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of broken images
+            raise OSError(f"{path} cannot be read ({error}); unpack img_align_celeba.zip again") from error
+    return DecodedImages(images, (data.identity[:, 0] - 1).tolist(), [])
+
+
+def _decode_images(path: Path, size: int | None, skip_broken: bool, allocate: Allocate) -> DecodedImages:
+    """Every image of a folder or zip; the names of those that cannot be read, if they are skipped."""
+    names = _image_names(path)
+    images, folders, broken = None, [], []
+    for name, content in _image_contents(path, names):
+        try:
+            array = _decode(content, size)
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of broken images
+            if not skip_broken:
+                raise ValueError(f"{path}: the image {name} cannot be read ({error}); repair it, or skip it") from error
+            broken.append(name)
+            continue
+        if images is None:
+            images = allocate((len(names), *array.shape))
+        if array.shape[1:] != images.shape[2:]:
+            sizes = " and ".join(f"{a.shape[-1]}x{a.shape[-2]}" for a in (images, array))
+            raise ValueError(
+                f"{path} holds images of several sizes, {sizes} (at {name}); give a size to resize them to"
+            )
+        if len(array) > images.shape[1]:  # the first one of colour
+            grey, images = images, allocate((len(names), *array.shape))
+            images[: len(folders)] = grey[: len(folders)]
+        images[len(folders)] = array  # a grey one goes to all three channels
+        folders.append(str(Path(name).parent))
+    if images is None:
+        raise ValueError(f"{path} holds no image that can be read; {', '.join(IMAGE_SUFFIXES)} are looked for")
+    if broken:
+        every, images = images, allocate((len(folders), *images.shape[1:]))
+        images[:] = every[: len(folders)]
+    classes = {folder: label for label, folder in enumerate(sorted(set(folders)))}
+    return DecodedImages(images, [classes[folder] for folder in folders], broken)
+
+
+def _is_image(name: str) -> bool:
+    parts = Path(name).parts
+    return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def _image_names(path: Path) -> list[str]:
+    """The names of the images below a folder or in a zip, sorted."""
     if path.is_dir():
-        for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            name = file.relative_to(path).as_posix()
-            if is_image(name):
-                yield name, file.read_bytes()
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return [name for name in (file.relative_to(path).as_posix() for file in files) if _is_image(name)]
+    with _open_zip(path) as archive:
+        return sorted(filter(_is_image, archive.namelist()))
+
+
+def _image_contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each image."""
+    if path.is_dir():
+        yield from ((name, (path / name).read_bytes()) for name in names)
         return
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
-    with archive:
-        for name in sorted(filter(is_image, archive.namelist())):
+    with _open_zip(path) as archive:
+        for name in names:
             try:
                 content = archive.read(name)
             except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError):
@@ -281,8 +425,39 @@ def _image_files(path: Path) -> Iterator[tuple[str, bytes]]:
             yield name, content
 
 
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    """A zip whose list of entries is whole: zipfile itself overlooks damage by which entries vanish from it."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
+        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
+    try:
+        missing = _num_entries(path) - len(archive.infolist())
+        if missing % 65_536:
+            raise zipfile.BadZipFile(f"{missing} entries of its list cannot be read")
+        for entry in archive.infolist():
+            if not _is_image(entry.filename):  # perhaps it was one, and its name is what is damaged
+                archive.open(entry).close()  # compares the name with the one before the content
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        archive.close()
+        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
+    return archive
+
+
+def _num_entries(path: Path) -> int:
+    """The number of entries that a zip says it has, at its end; beyond 65,535 in the record of the 64-bit format."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_557 - 76))  # the end record, the longest comment, the 64-bit records
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    large = end - 76
+    if large >= 0 and tail[large : large + 4] == b"PK\x06\x06":
+        return int.from_bytes(tail[large + 32 : large + 40], "little")
+    return int.from_bytes(tail[end + 10 : end + 12], "little")
+
+
 def _decode(content: bytes, size: int | None) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8."""
+    """(C, H, W) uint8, C = 1 if it is grey and 3 otherwise."""
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as picture:
@@ -292,8 +467,31 @@ def _decode(content: bytes, size: int | None) -> np.ndarray:
             left, top = (picture.width - side) // 2, (picture.height - side) // 2
             box = (left, top, left + side, top + side)
             picture = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        return np.asarray(picture)
+        array = np.asarray(picture)
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-DATASETS = {"digits": load_digits, "mnist": load_mnist, "fashion_mnist": load_fashion_mnist, "cifar10": load_cifar10}
+def _pillow_version() -> str:
+    """The version of Pillow: another one may decode a JPEG, or resize, to other values."""
+    import PIL
+
+    return PIL.__version__
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _load_celeba_cached(split: str = "train") -> LabelledImages:
+    """CelebA takes minutes to decode, so that by its name it is always kept."""
+    return load_celeba(split, cache=cache_folder())
+
+
+DATASETS = {
+    "digits": load_digits,
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "cifar10": load_cifar10,
+    "celeba": _load_celeba_cached,
+}
 """The loaders by name; each takes a split and returns `LabelledImages`."""

@@ -11,7 +11,14 @@ import textwrap
 import pytest
 import torch
 
-from ncsn_lib.checkpoints import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
+from ncsn_lib.checkpoints import (
+    CheckpointError,
+    list_checkpoints,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+)
 
 RECIPE = {"name": "digits", "training": {"num_steps": 5, "betas": [0.9, 0.99]}}
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1.5])}
@@ -158,3 +165,66 @@ def test_a_full_disk_leaves_the_last_checkpoint(run):
     assert f"The last good checkpoint is {run / 'step-00000002'}" in done.stdout
     assert sorted(path.name for path in run.iterdir()) == ["step-00000001", "step-00000002"]
     assert load_checkpoint(run / "step-00000002").step == 2
+
+
+# --- models to share
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "models" / "small.safetensors"
+    save_model(path, {**WEIGHTS, "count": torch.tensor(70_000)}, {"kind": "test", "accuracy": 0.5})
+    return path
+
+
+def test_a_model_is_halved_and_its_record_kept(model):
+    weights, record = load_model(model)
+    assert weights["count"].item() == 70_000  # whole numbers are not rounded: float16 ends at 65,504
+    for name, value in WEIGHTS.items():
+        assert weights[name].dtype == torch.float32
+        assert torch.equal(weights[name], value)  # small multiples of 1/2, which float16 has
+    assert (record["kind"], record["accuracy"]) == ("test", 0.5)
+    assert sorted(path.name for path in model.parent.iterdir()) == ["small.json", "small.safetensors"]
+    third = torch.full((1,), 1 / 3)
+    save_model(model, {"a": third}, {})
+    assert load_model(model)[0]["a"].item() == pytest.approx(1 / 3, rel=2**-11)  # float16 keeps 11 bits
+    assert load_model(model)[0]["a"].item() == third.half().item()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+def test_a_damaged_model_is_named(model, suffix):
+    file = model.with_suffix(suffix)
+    content = bytearray(file.read_bytes())
+    for change in (lambda c: c[:-2], lambda c: bytes([c[0] ^ 1]) + c[1:], lambda c: b"", lambda c: b"[]"):
+        file.write_bytes(change(content))
+        with pytest.raises(CheckpointError, match=rf"{file} .*fetch or make both files again"):
+            load_model(model)
+    file.unlink()
+    with pytest.raises(CheckpointError, match=f"cannot read {file}"):
+        load_model(model)
+
+
+def test_a_checkpoint_is_no_model(run, model):
+    shutil.copy(run / "step-00000002" / "checkpoint.json", model.with_suffix(".json"))
+    with pytest.raises(CheckpointError, match="has format 'ncsn_lib checkpoint 1', this version reads 'ncsn_lib model"):
+        load_model(model)
+
+
+@pytest.mark.parametrize("value", [1e5, float("nan")])
+def test_what_16_bits_cannot_hold_is_refused_before_anything_is_written(model, value):
+    before = model.read_bytes()
+    with pytest.raises(ValueError, match="the weights a hold a value that float16 cannot"):
+        save_model(model, {"a": torch.tensor([value])}, {})
+    assert model.read_bytes() == before
+
+
+def test_a_models_suffix(tmp_path):
+    for call in (load_model, lambda path: save_model(path, {}, {})):
+        with pytest.raises(ValueError, match=r"must end in .safetensors, got .*model.pt"):
+            call(tmp_path / "model.pt")
+
+
+def test_a_model_where_a_file_stands(tmp_path):
+    (tmp_path / "models").write_text("mine")
+    with pytest.raises(CheckpointError, match="could not save"):
+        save_model(tmp_path / "models" / "a.safetensors", WEIGHTS, {})

@@ -91,6 +91,19 @@ def test_train_on_any_folder(capsys, pictures, tmp_path):
     assert "dataset is 'images of pictures' there and 'digits' here" in said
 
 
+def test_the_pictures_are_decoded_once(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "kept"))
+    argv = ["train", "digits", "--batch-size", "4", "--network.widths", "8", "--run-dir", str(tmp_path / "run")]
+    argv += ["--data", str(pictures), "--steps", "1"]
+    assert main([*argv, "--no-cache"]) == 0
+    assert not (tmp_path / "kept").exists()
+    assert main(argv) == 0
+    first = sorted(file.stat().st_mtime_ns for file in (tmp_path / "kept").iterdir())
+    assert len(first) == 2
+    assert main(argv) == 0
+    assert sorted(file.stat().st_mtime_ns for file in (tmp_path / "kept").iterdir()) == first
+
+
 def test_a_broken_picture(capsys, pictures, tmp_path):
     (pictures / "4.png").write_bytes(b"no picture")
     argv = ["train", "digits", "--steps", "1", "--batch-size", "4", "--network.widths", "8"]
@@ -157,6 +170,15 @@ def test_as_a_program():
         (["train", "digits", "--data", "nowhere"], "there is no folder or zip of images at nowhere"),
         (["train", "digits", "--device", "gpu"], "--device gpu cannot be used here"),
         (["train", "digits", "--network.widths", "12"], "widths must be one or more multiples of 8"),
+        (["train-classifier"], "usage: python -m ncsn_lib train-classifier DATASET"),
+        (["train-classifier", "minst"], "there is no data set 'minst'; did you mean 'mnist'?"),
+        (["train-classifier", "digits", "--data", "a"], "--data and --test-data go together"),
+        (["train-classifier", "digits", "--out", "a.pt"], "--out must end in .safetensors, got a.pt"),
+        (["evaluate"], "usage: python -m ncsn_lib evaluate RECIPE"),
+        (["evaluate", "digits"], "there is no checkpoint in runs/digits; train one first"),
+        (["evaluate", "digits", "--out", "a.csv"], "--out must end in .json, got a.csv"),
+        (["neighbours", "digits", "--k", "0"], "k must be at least 1, got 0"),
+        (["neighbours", "digits", "--out", "a.gif"], "--out must end in .png, got a.gif"),
         (["sample", "digits", "--num", "0"], "num must be at least 1, got 0"),
         (
             ["sample", "digits", "--out", "grid.bmp"],

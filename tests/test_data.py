@@ -1,5 +1,6 @@
 """The images: as published, split once and for all, and damaged files refused."""
 
+import gzip
 import hashlib
 import math
 import os
@@ -17,9 +18,11 @@ from scipy import stats
 from sklearn import datasets
 
 from ncsn_lib.data import (
+    DATASETS,
     MNIST_MD5,
     dequantize,
     inverse_logit_transform,
+    load_celeba,
     load_cifar10,
     load_digits,
     load_fashion_mnist,
@@ -27,6 +30,7 @@ from ncsn_lib.data import (
     load_mnist,
     logit_transform,
     random_flip,
+    random_shift,
     unit_images,
 )
 
@@ -140,7 +144,85 @@ def test_a_damaged_cifar10_is_refused(tmp_path, monkeypatch):
         load_cifar10("train", tmp_path)
 
 
-@pytest.mark.parametrize(("load", "name"), [(load_cifar10, "CIFAR10"), (load_fashion_mnist, "FashionMNIST")])
+CELEBA_LISTS = {
+    "list_eval_partition.txt": "{name} {part}",
+    "identity_CelebA.txt": "{name} {person}",
+    "list_bbox_celeba.txt": "{name} 95 71 226 313",
+    "list_landmarks_align_celeba.txt": "{name} 69 109 106 113 77 142 73 152 108 154",
+    "list_attr_celeba.txt": "{name} -1 1",
+}
+CELEBA_HEADS = {
+    "list_bbox_celeba.txt": "7\nimage_id x_1 y_1 width height\n",
+    "list_landmarks_align_celeba.txt": "7\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y a b c d\n",
+    "list_attr_celeba.txt": "7\nMale Smiling\n",
+}
+
+
+@pytest.fixture
+def celeba(tmp_path, monkeypatch):
+    """Seven JPEG faces of noise in the published format, with their lists, and their sums in place of the real ones."""
+    folder, generator = tmp_path / "celeba", np.random.default_rng(0)
+    (folder / "img_align_celeba").mkdir(parents=True)
+    people = [
+        (f"{n:06}.jpg", part, person) for n, (part, person) in enumerate(zip("0001122", "3314251", strict=True), 1)
+    ]
+    for name, _, _ in people:
+        pixels = generator.integers(0, 256, (218, 178, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name)
+    for name, line in CELEBA_LISTS.items():
+        rows = [line.format(name=name, part=part, person=person) for name, part, person in people]
+        (folder / name).write_text(CELEBA_HEADS.get(name, "") + "\n".join(rows) + "\n")
+    sums = [("", hashlib.md5((folder / name).read_bytes()).hexdigest(), name) for name in CELEBA_LISTS]
+    monkeypatch.setattr(datasets_of_torchvision.CelebA, "file_list", sums)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("split", "numbers", "people"),
+    [("train", [1, 2, 3], [2, 2, 0]), ("valid", [4, 5], [3, 1]), ("test", [6, 7], [4, 0]), ("all", range(1, 8), None)],
+)
+def test_celeba_is_cropped_resized_and_split(celeba, split, numbers, people):
+    loaded = load_celeba(split, celeba.parent)
+    assert (loaded.images.shape, loaded.images.dtype) == ((len(numbers), 3, 32, 32), torch.uint8)
+    assert people is None or loaded.labels.tolist() == people
+    for image, number in zip(loaded.images, numbers, strict=True):
+        with Image.open(celeba / "img_align_celeba" / f"{number:06}.jpg") as face:
+            middle = face.crop((19, 39, 159, 179)).resize((32, 32), Image.Resampling.BILINEAR)
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(middle))
+
+
+def test_celeba_with_a_damaged_face_or_list(celeba):
+    face = celeba / "img_align_celeba" / "000002.jpg"
+    whole = face.read_bytes()
+    for content in (b"", whole[: len(whole) // 2]):
+        face.write_bytes(content)
+        with pytest.raises(OSError, match=f"{face} cannot be read .*; unpack img_align_celeba.zip again"):
+            load_celeba("train", celeba.parent)
+        assert len(load_celeba("test", celeba.parent).images) == 2
+    face.unlink()
+    with pytest.raises(OSError, match=f"{face} cannot be read"):
+        load_celeba("train", celeba.parent)
+    (celeba / "list_eval_partition.txt").write_text("000001.jpg 0\n")
+    with pytest.raises(FileNotFoundError, match=r"CelebA is not in .*, or damaged; download it with"):
+        load_celeba("test", celeba.parent)
+
+
+def test_celeba_by_its_name_is_kept(celeba, tmp_path, monkeypatch):
+    monkeypatch.setenv("NCSN_DATA", str(tmp_path))
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "kept"))
+    first = DATASETS["celeba"]("train")
+    assert torch.equal(first.images, load_celeba("train").images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets_of_torchvision.CelebA, "__init__", None)  # what is kept is not decoded again
+        again = DATASETS["celeba"]("train")
+    assert torch.equal(again.images, first.images)
+    assert torch.equal(again.labels, first.labels)
+
+
+@pytest.mark.parametrize(
+    ("load", "name"),
+    [(load_cifar10, "CIFAR10"), (load_fashion_mnist, "FashionMNIST"), (load_celeba, "CelebA")],
+)
 def test_a_data_set_that_is_not_there(load, name, tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"{name} is not in .*datasets\.{name}"):
         load("train", tmp_path)
@@ -157,6 +239,44 @@ def test_fashion_mnist_is_read_from_its_idx_files(tmp_path):
     loaded = load_fashion_mnist("train", tmp_path)
     assert np.array_equal((loaded.images[:, 0] * 255).round().numpy(), pixels)
     assert loaded.labels.tolist() == [7, 1, 9]
+
+
+def test_fashion_mnist_that_is_not_what_its_archives_hold(tmp_path, monkeypatch):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, *3 * [0, 0, 0, 2]]) + bytes(8))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 1]))
+    sums = []
+    for file in sorted(raw.iterdir()):
+        archive = raw / f"{file.name}.gz"
+        archive.write_bytes(gzip.compress(file.read_bytes()))
+        sums.append((archive.name, hashlib.md5(archive.read_bytes()).hexdigest()))
+    monkeypatch.setattr(datasets_of_torchvision.FashionMNIST, "resources", sums)
+    assert load_fashion_mnist("train", tmp_path).labels.tolist() == [7, 1]
+    file = raw / "train-labels-idx1-ubyte"
+    file.write_bytes(file.read_bytes()[:-1] + b"\2")
+    with pytest.raises(OSError, match=rf"{file} is damaged: it is not what {file.name}.gz holds; delete it, then"):
+        load_fashion_mnist("train", tmp_path)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(OSError, match=f"{file} is damaged: it is not as long as its header says"):
+        load_fashion_mnist("train", tmp_path)
+    (raw / f"{file.name}.gz").write_bytes(b"half")
+    file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 2]))
+    with pytest.raises(
+        OSError, match=rf"{file}.gz is damaged: its md5 is .*, Fashion-MNIST's is {dict(sums)[file.name + '.gz']}"
+    ):
+        load_fashion_mnist("train", tmp_path)
+
+
+@needs_mnist
+def test_a_damaged_mnist_in_the_usual_place_is_named_too(copy, monkeypatch):
+    monkeypatch.chdir(copy.parents[1])
+    monkeypatch.delenv("NCSN_DATA", raising=False)
+    (copy.parents[1] / "data").symlink_to(copy.parents[1])
+    (copy / "t10k-labels-idx1-ubyte").write_bytes(b"")
+    with pytest.raises(OSError, match="t10k-labels-idx1-ubyte is damaged: its md5 is"):
+        load_mnist("test")
 
 
 # --- any folder or zip of images
@@ -246,6 +366,29 @@ def test_a_zip_damaged_inside_names_the_image(tmp_path):
         load_images(tmp_path / "a.zip")
 
 
+@pytest.mark.parametrize("num", [3, 70_000])
+def test_no_entry_vanishes_from_a_damaged_zip(tmp_path, num):
+    """zipfile passes over a name with another ending, and over entries behind a length that is too large."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(num - 1):
+            archive.writestr(f"{number}.txt", b"")
+        archive.writestr("a/1.png", b"x")
+    whole = path.read_bytes()
+    with pytest.raises(ValueError, match=r"the image a/1\.png cannot be read"):
+        load_images(path)  # whole as a zip, whatever its format: beyond 65,535 entries it is the 64-bit one
+    entry = whole.rindex(b"PK\x01\x02")  # the last one's record in the list
+    for position, message in [
+        (entry + 46 + 6, "File name in directory"),  # the g of .png
+        (whole[:entry].rindex(b"PK\x01\x02") + 33, "1 entries of its list cannot be read"),  # a comment of 256 bytes
+    ]:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"a\.zip is no zip, or damaged \(.*{message}"):
+            load_images(path)
+
+
 def test_no_image_and_no_folder(tmp_path):
     with pytest.raises(ValueError, match="holds no image that can be read"):
         load_images(tmp_path)
@@ -285,6 +428,21 @@ def test_flips_mirror_about_half():
     assert mirrored.float().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 2000**0.5)
 
 
+def test_shifts_move_the_image_and_let_zeros_in():
+    images = torch.zeros(3000, 1, 5, 6)
+    images[:, 0, 2, 3] = 1.0
+    shifted = random_shift(images, 2, torch.Generator().manual_seed(0))
+    assert shifted.shape == images.shape
+    assert (shifted.sum((1, 2, 3)) == 1).all()
+    where = shifted[:, 0].nonzero()[:, 1:]  # (3000, 2)
+    counts = torch.bincount(5 * where[:, 0] + where[:, 1] - 1, minlength=25)
+    assert len(counts) == 25  # rows 0 to 4, columns 1 to 5
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-4
+    corner = torch.ones(50, 2, 5, 6)
+    assert 0 < (random_shift(corner, 2, torch.Generator().manual_seed(1)) == 0).float().mean() < 0.64
+    assert torch.equal(random_shift(images, 0), images)
+
+
 def test_the_logit_has_its_inverse():
     images = torch.tensor([[0.0, 0.25, 0.5, 1.0]], dtype=torch.float64)
     values = logit_transform(images)
@@ -299,7 +457,9 @@ def test_bytes_become_numbers_and_numbers_stay():
     assert unit_images(x) is x
 
 
-@pytest.mark.parametrize(("load", "split"), [(load_digits, "valid"), (load_mnist, "all"), (load_cifar10, "all")])
+@pytest.mark.parametrize(
+    ("load", "split"), [(load_digits, "valid"), (load_mnist, "all"), (load_cifar10, "all"), (load_celeba, "dev")]
+)
 def test_an_unknown_split(load, split):
     with pytest.raises(ValueError, match=f"split must be one of .*, got '{split}'"):
         load(split)

@@ -9,7 +9,14 @@ from problems import normal, seeded
 from scipy import linalg
 
 from ncsn_lib.distributions import GaussianMixture
-from ncsn_lib.metrics import fisher_divergence, frechet_distance, mmd_squared, mode_mass, nearest_distances
+from ncsn_lib.metrics import (
+    fisher_divergence,
+    frechet_distance,
+    mmd_squared,
+    mode_mass,
+    nearest_distances,
+    nearest_neighbours,
+)
 
 
 def test_frechet_distance_is_scipys():
@@ -50,6 +57,23 @@ def test_a_copy_is_at_distance_zero():
     distances, indices = nearest_distances(references[40:60], references)
     assert torch.equal(distances, torch.zeros(20))
     assert indices.tolist() == list(range(40, 60))
+
+
+def test_nearest_neighbours_are_those_of_a_sorted_table():
+    x, references = normal(7, 1, 3, 3), normal(11, 1, 3, 3, seed=1)
+    distances, indices = nearest_neighbours(x, references, 4, batch_size=3)
+    table = np.array([[(image - r).square().sum().sqrt().item() for r in references] for image in x])
+    assert np.array_equal(indices.numpy(), table.argsort(1)[:, :4])
+    np.testing.assert_allclose(distances.numpy(), np.sort(table)[:, :4], rtol=1e-12)
+    nearest = nearest_distances(x, references)
+    assert torch.equal(nearest_neighbours(x, references, 1)[1][:, 0], nearest[1])
+
+
+def test_a_copy_comes_first_at_distance_zero():
+    references = torch.rand(2000, 1, 8, 8, generator=seeded())
+    distances, indices = nearest_neighbours(references[40:60], references, 3)
+    assert torch.equal(distances[:, 0], torch.zeros(20))
+    assert indices[:, 0].tolist() == list(range(40, 60))
 
 
 def test_mode_mass():
@@ -94,6 +118,7 @@ X = torch.zeros(4, 2)
         (lambda: frechet_distance(X, torch.zeros(4, 3)), r"y must be \(4, 2\).*got \(4, 3\)"),
         (lambda: frechet_distance(X, X[:1]), "two examples or more, got 4 and 1"),
         (lambda: nearest_distances(X, torch.zeros(3, 3)), "references must be"),
+        (lambda: nearest_neighbours(X, X, 5), "k must be at most the number of references, 4, got 5"),
         (lambda: mode_mass(X, torch.zeros(2, 3)), "means must be"),
         (lambda: mmd_squared(X, X[:1], bandwidth=1.0), "two samples or more, got 4 and 1"),
         (lambda: mmd_squared(X, X, bandwidth=0.0), "bandwidth must be a finite number above 0"),

@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import os
-import platform
 import sys
 from pathlib import Path
 
@@ -62,12 +61,9 @@ def chapter_key(page, with_run_times=True):
 
 def machine():
     """The processor's name and its cores."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].split(":", 1)[1].strip() if models else name
-    return f"{name}, {cores()} cores"
+    from ncsn_lib.provenance import processor  # here, since it takes a second that most of the tools need not spend
+
+    return f"{processor()}, {cores()} cores"
 
 
 def cores():

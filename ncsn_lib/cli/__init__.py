@@ -19,6 +19,10 @@ usage: python -m ncsn_lib COMMAND [RECIPE] [OPTIONS]
   sample RECIPE        draw images from one that was trained
   inpaint RECIPE       complete images of which a part is given
   interpolate RECIPE   draw images between two samples
+  evaluate RECIPE      measure samples beside real images
+  neighbours RECIPE    samples beside the nearest training images
+  train-classifier DATASET
+                       train a classifier, by which samples are judged
 
 `python -m ncsn_lib COMMAND RECIPE --help` explains every option."""
 
@@ -29,6 +33,9 @@ COMMANDS = {
     "sample": "sample",
     "inpaint": "inpaint",
     "interpolate": "interpolate",
+    "evaluate": "evaluate",
+    "neighbours": "neighbours",
+    "train-classifier": "train_classifier",
 }
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.data import load_images
+from ncsn_lib.image_cache import cache_folder
 from ncsn_lib.recipes import RECIPES, SOURCES, Recipe
 from ncsn_lib.runs import Run, load_run
 
@@ -84,11 +85,12 @@ def parse(prog: str, description: str, options: Any, settings: dict[str, Any], a
     return parsed.run, {name: getattr(parsed, name) for name in settings}
 
 
-def load_training_images(recipe: Recipe, data: Path | None, skip_broken: bool = False) -> tuple[Recipe, Tensor]:
+def load_training_images(recipe: Recipe, data: Path | None, skip_broken: bool, cache: bool) -> tuple[Recipe, Tensor]:
     """The images that a recipe is trained on, its own or those of a folder or zip, and the recipe that says so."""
     if data is None:
         return recipe, SOURCES[recipe.dataset]("train").images
-    images = load_images(data, size=recipe.image_shape[-1], skip_broken=skip_broken).images
+    kept = cache_folder() if cache else None
+    images = load_images(data, size=recipe.image_shape[-1], skip_broken=skip_broken, cache=kept).images
     # The recipe says what was trained on, so that a run does not go on with other images.
     return dataclasses.replace(recipe, dataset=f"images of {data.name}"), images
 
@@ -128,6 +130,11 @@ def load_test_images(recipe: Recipe, data: Path | None) -> Tensor:
 def run_folder(options: RunOptions, recipe: Recipe) -> Path:
     """The folder of a recipe's run."""
     return options.run_dir or Path("runs") / recipe.name
+
+
+def classifier_path(dataset: str) -> Path:
+    """Where a data set's classifier is kept unless told otherwise."""
+    return Path("runs") / "classifiers" / f"{dataset}.safetensors"
 
 
 def find_device(options: DeviceOptions) -> torch.device:

@@ -49,6 +49,8 @@ class TrainOptions(RunOptions):
     """A folder or zip of images to train on, in place of the recipe's data set; they are cropped and resized to it."""
     skip_broken: bool = False
     """Leave out images of --data that cannot be read, instead of stopping at the first."""
+    cache: bool = True
+    """Keep the decoded images of --data in the folder NCSN_CACHE, or ~/.cache/ncsn_lib, for the next start."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -61,7 +63,7 @@ def run(argv: Sequence[str]) -> int:
     _check(options, recipe)
     device = find_device(options)
     with join_processes(device.type) as processes, _stop_signal() as stop:
-        recipe, images = load_training_images(recipe, options.data, options.skip_broken)
+        recipe, images = load_training_images(recipe, options.data, options.skip_broken, options.cache)
         check_images(recipe, images)  # before --fresh deletes anything
         check_shares(recipe.training.batch_size, processes.size, options.accumulate)
         folder = run_folder(options, recipe)

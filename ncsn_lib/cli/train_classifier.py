@@ -1,0 +1,85 @@
+"""`python -m ncsn_lib train-classifier DATASET`."""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncsn_lib.classifiers import ClassifierSettings, classifier_accuracy, save_classifier, train_classifier
+from ncsn_lib.cli.options import DeviceOptions, UserError, choose, classifier_path, find_device, parse
+from ncsn_lib.data import DATASETS, LabelledImages, load_images
+from ncsn_lib.provenance import provenance
+
+
+@dataclass(frozen=True)
+class TrainClassifierOptions(DeviceOptions):
+    """Options of `train-classifier` beside its settings."""
+
+    data: Path | None = None
+    """A folder or zip of training images, the class by folder, in place of the data set's; with --test-data."""
+    test_data: Path | None = None
+    """A folder or zip of test images with the same classes."""
+    out: Path | None = None
+    """Where the weights go, the record beside them as .json. By default runs/classifiers/DATASET.safetensors."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train a classifier of a data set, measure it on the test images, and store it."""
+    from tqdm.auto import tqdm
+
+    if not argv or argv[0].startswith("-"):
+        known = ", ".join(DATASETS)
+        raise UserError(f"usage: python -m ncsn_lib train-classifier DATASET [OPTIONS]; the data sets: {known}")
+    name = argv[0]
+    choose("data set", name, DATASETS)
+    title = f"train-classifier {name}"
+    summary = "a small classifier, to judge samples by: minutes on one core"
+    options, settings = parse(title, summary, TrainClassifierOptions(), {"training": ClassifierSettings()}, argv[1:])
+    settings = settings["training"]
+    out = options.out or classifier_path(name)
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out must end in .safetensors, got {out}")
+    device = find_device(options)
+    train, test = read_splits(name, options)
+    with tqdm(total=settings.num_steps(len(train.images)), unit="step", desc=title, disable=None) as bar:
+
+        def report(step: int, loss: float) -> None:
+            bar.update(step - bar.n)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+
+        classifier = train_classifier(train, settings, device=device, callback=report)
+    accuracy = classifier_accuracy(classifier, test)
+    record = {
+        "data": name if options.data is None else f"images of {options.data.name}",
+        "test_data": name if options.test_data is None else f"images of {options.test_data.name}",
+        "test_accuracy": accuracy,
+        "num_test_images": len(test.images),
+        "settings": dataclasses.asdict(settings),
+        **provenance(shlex.join(["python", "-m", "ncsn_lib", "train-classifier", *argv]), device),
+    }
+    save_classifier(out, classifier, record)
+    print(f"test accuracy {accuracy:.2%} of {len(test.images)} images; the classifier is in {out}")
+    return 0
+
+
+def read_splits(name: str, options: TrainClassifierOptions) -> tuple[LabelledImages, LabelledImages]:
+    """The training and the test images, of the same shape and classes."""
+    if (options.data is None) != (options.test_data is None):
+        raise UserError("--data and --test-data go together: give both, or neither")
+    if options.data is None:
+        (train, test), names = (
+            (DATASETS[name](split) for split in ("train", "test")),
+            (f"{name} (train)", f"{name} (test)"),
+        )
+    else:
+        (train, test), names = map(load_images, (options.data, options.test_data)), (options.data, options.test_data)
+    for what, ours, theirs in [
+        ("shape", tuple(train.images.shape[1:]), tuple(test.images.shape[1:])),
+        ("number of classes", len(train.labels.unique()), len(test.labels.unique())),
+    ]:
+        if ours != theirs:
+            raise UserError(f"{names[1]} has another {what} than {names[0]}: {theirs}, not {ours}")
+    if len(train.labels.unique()) < 2:
+        raise UserError(f"{names[0]} has one class; a classifier needs a folder of images for each of two or more")
+    return train, test

@@ -1,0 +1,48 @@
+"""Where a stored result comes from: command, date, machine and versions."""
+
+import json
+import os
+import platform
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ncsn_lib.checkpoints import write_file
+
+
+def processor() -> str:
+    """The processor's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    models = []
+    if cpuinfo.exists():
+        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    return models[0].split(":", 1)[1].strip() if models else platform.processor() or platform.machine()
+
+
+def provenance(command: str, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """What has to stand beside a stored number.
+
+    Args:
+        command: the command that made it.
+        device: what it was computed on; a GPU is named beside the processor.
+
+    Returns:
+        command, date (ISO 8601), machine and versions, as JSON takes them.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = f"{processor()}, {cores} cores, {torch.get_num_threads()} used"
+    if torch.device(device).type == "cuda":
+        machine += f", {torch.cuda.get_device_name(device)}"
+    return {
+        "command": command,
+        "date": date.today().isoformat(),
+        "machine": machine,
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
+    }
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write a result as JSON, whole or not at all; a missing folder is made."""
+    write_file(path, (json.dumps(result, indent=1) + "\n").encode())

@@ -1,0 +1,166 @@
+"""Decoded images on disk: the same as decoded, mapped, made anew when stale or damaged, whole or not at all."""
+
+import json
+import os
+import sys
+import time
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ncsn_lib.data
+from ncsn_lib.data import load_images
+from ncsn_lib.image_cache import cache_folder
+
+
+@pytest.fixture(params=["folder", "zip"])
+def pictures(request, tmp_path):
+    """Six pictures of two classes, and how to write them with one changed."""
+
+    def write(seed=0, broken=False):
+        generator, path = np.random.default_rng(seed), tmp_path / ("set.zip" if request.param == "zip" else "set")
+        files = {}
+        for number in range(6):
+            shape = (5, 7) if number == 0 else (5, 7, 3)  # the first one is grey: the array grows with the second
+            file = tmp_path / "one.png"
+            Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)).save(file)
+            files[f"{'ab'[number // 3]}/{number}.png"] = file.read_bytes()
+        if broken:
+            files["a/2.png"] = b"no picture"
+        if request.param == "zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+        else:
+            for name, content in files.items():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                (path / name).write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The number of pictures decoded so far."""
+    names = []
+    real = ncsn_lib.data._decode
+
+    def counting(content, size):
+        names.append(len(content))
+        return real(content, size)
+
+    monkeypatch.setattr(ncsn_lib.data, "_decode", counting)
+    return names
+
+
+def same(ours, theirs):
+    return torch.equal(ours.images, theirs.images) and torch.equal(ours.labels, theirs.labels)
+
+
+def test_the_second_start_decodes_nothing_and_gives_the_same(pictures, decoded, tmp_path):
+    path, cache = pictures(), tmp_path / "cache"
+    expected = load_images(path)
+    assert expected.images.shape == (6, 3, 5, 7)
+    assert expected.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert same(load_images(path, cache=cache), expected)
+    assert len(decoded) == 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of torch, which would warn of an array that cannot be written to
+        again = load_images(path, cache=cache)
+    assert same(again, expected)
+    assert len(decoded) == 12
+    assert sorted(file.suffix for file in cache.iterdir()) == [".json", ".npy"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the mapped files are listed in /proc")
+def test_it_is_mapped_and_writing_to_it_changes_no_file(pictures, tmp_path):
+    path, cache = pictures(), tmp_path / "cache"
+    loaded = load_images(path, cache=cache).images
+    before = loaded.clone()
+    file = next(cache.glob("*.npy"))
+    assert str(file) in Path("/proc/self/maps").read_text()
+    loaded.zero_()
+    assert torch.equal(load_images(path, cache=cache).images, before)
+
+
+def test_other_settings_are_another_cache(pictures, decoded, tmp_path):
+    path, cache = pictures(), tmp_path / "cache"
+    assert load_images(path, cache=cache).images.shape[2:] == (5, 7)
+    assert load_images(path, cache=cache, size=4).images.shape[2:] == (4, 4)
+    assert load_images(path, cache=cache).images.shape[2:] == (5, 7)
+    assert len(decoded) == 12
+
+
+def test_a_changed_source_is_decoded_again(pictures, tmp_path):
+    cache = tmp_path / "cache"
+    first = load_images(pictures(), cache=cache)
+    time.sleep(0.02)  # longer than a tick of the file system's clock
+    path = pictures(seed=1)
+    assert not same(load_images(path, cache=cache), first)
+    assert same(load_images(path, cache=cache), load_images(path))
+    assert len(list(cache.glob("*.npy"))) == 1
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink, lambda file: file.write_bytes(b"")])
+def test_a_damaged_cache_is_made_anew(pictures, tmp_path, suffix, damage):
+    path, cache = pictures(), tmp_path / "cache"
+    expected = load_images(path, cache=cache)
+    expected = type(expected)(expected.images.clone(), expected.labels)
+    time.sleep(0.02)
+    damage(next(cache.glob(f"*{suffix}")))
+    assert same(load_images(path, cache=cache), expected)
+    assert json.loads(next(cache.glob("*.json")).read_text())["labels"] == [0, 0, 0, 1, 1, 1]
+
+
+def test_left_out_images_are_told_of_each_time(pictures, tmp_path):
+    path = pictures(broken=True)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"1 images cannot be read and are left out, first a/2\.png"):
+            loaded = load_images(path, cache=tmp_path / "cache", skip_broken=True)
+        assert loaded.labels.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_a_failure_leaves_nothing(pictures, tmp_path):
+    path, cache = pictures(broken=True), tmp_path / "cache"
+    with pytest.raises(ValueError, match=r"the image a/2\.png cannot be read"):
+        load_images(path, cache=cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
+    cache = tmp_path / "cache"
+    for name, age in [(".unfinished-old", 90_000), (".unfinished-new", 60)]:
+        (cache / name).mkdir(parents=True)
+        os.utime(cache / name, (time.time() - age,) * 2)
+    load_images(pictures(), cache=cache)
+    assert [file.name for file in cache.iterdir() if file.is_dir()] == [".unfinished-new"]
+
+
+def test_a_cache_that_cannot_be_written(pictures, tmp_path):
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(OSError, match=r"cannot write the cache .*cache/set.*set NCSN_CACHE to another folder"):
+        load_images(pictures(), cache=tmp_path / "cache")
+
+
+def test_the_folder_is_named_by_the_environment(monkeypatch):
+    monkeypatch.setenv("NCSN_CACHE", "/somewhere")
+    assert cache_folder() == Path("/somewhere")
+    monkeypatch.delenv("NCSN_CACHE")
+    assert cache_folder() == Path.home() / ".cache" / "ncsn_lib"
