@@ -50,7 +50,7 @@ from ncsn_lib.metrics import (
 from ncsn_lib.networks import MLP, Classifier, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.recipes import RECIPES, Recipe
-from ncsn_lib.runs import load_run, train_recipe
+from ncsn_lib.runs import export_run, load_run, train_recipe
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
@@ -95,6 +95,7 @@ __all__ = [
     "denoising_step",
     "dequantize",
     "explicit_score_matching_loss",
+    "export_run",
     "fisher_divergence",
     "frechet_distance",
     "gaussian_projections",

@@ -96,17 +96,26 @@ class SamplingSettings:
 
 @dataclass(frozen=True)
 class ConsistentSamplingSettings:
-    """How consistent annealed sampling samples: one call of the network a level."""
+    """How consistent annealed sampling samples: one call of the network a level.
 
+    It may take other levels than the network was trained on, where that takes any sigma, as the U-Net does.
+    """
+
+    num_levels: int = 24
+    """The number of levels, geometric from sigma_1: the calls of the network."""
+    sigma_min: float = 0.01
+    """The last level, from which it denoises, in units of the images."""
     keep: float = 0.5
     """The share of the next level's noise that stays from this level's; the rest is drawn anew."""
     data_mean: float = 0.5
     """It starts from normal noise of standard deviation sigma_1 around this value, in units of the images."""
     inpainting: SamplingSettings = SamplingSettings(eps=2e-5, num_steps=10, denoise=True)
-    """How it completes images: by annealed Langevin dynamics on the same levels."""
+    """How it completes images: by annealed Langevin dynamics on the levels of the training."""
 
     def __post_init__(self):
         """Refuse settings that cannot sample."""
+        check_count("num_levels", self.num_levels, minimum=2)
+        check_positive("sigma_min", self.sigma_min)
         if not 0 <= self.keep <= 1:
             raise ValueError(f"keep must be between 0 and 1, got {self.keep!r}")
 
@@ -117,15 +126,16 @@ class ConsistentSamplingSettings:
     def sample(
         self, score_fn: ScoreFn, x: Tensor, sigmas: Tensor, randn_like: RandnLike, callback: Callback | None = None
     ) -> Tensor:
-        """Consistent annealed sampling from `x` down the levels `sigmas` (L,), geometric or one."""
-        ratio = (sigmas[1] / sigmas[0]).item() if len(sigmas) > 1 else 0.0
+        """Consistent annealed sampling from `x` with noise sigma_1, the first of the levels `sigmas` (L,)."""
+        levels = geometric_sigmas(sigmas[0].item(), self.sigma_min, self.num_levels)
+        ratio = (levels[1] / levels[0]).item()
         return consistent_annealed_sampling(
-            score_fn, x, sigmas, eta=1 - self.keep * ratio, randn_like=randn_like, callback=callback
+            score_fn, x, levels.to(x.device), eta=1 - self.keep * ratio, randn_like=randn_like, callback=callback
         )
 
     def num_calls(self, num_levels: int) -> int:
-        """How often the sampler calls the network."""
-        return num_levels
+        """How often the sampler calls the network, however many levels it was trained on."""
+        return self.num_levels
 
 
 @dataclass(frozen=True)
@@ -396,7 +406,8 @@ MNIST_SMALL_WIDE = dataclasses.replace(
     training=SMALL_TRAINING,
     # Song & Ermon (2020), Technique 1: sigma_1 about the largest distance between two images, 16 for MNIST; ours is 12.
     noise=NoiseSettings(sigma_max=12.0, sigma_min=0.01, num_levels=24),
-    sampling=ConsistentSamplingSettings(),
+    # Ours: where the smallest levels begin nothing is left to decide, so the calls are better spent above them.
+    sampling=ConsistentSamplingSettings(num_levels=24, sigma_min=0.06, keep=0.3),
 )
 MNIST = Recipe(
     name="mnist",

@@ -2,9 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,10 @@ from ncsn_lib.checkpoints import (
     CheckpointError,
     list_checkpoints,
     load_checkpoint,
+    load_model,
     name_last_checkpoint,
     save_checkpoint,
+    save_model,
     write_file,
 )
 from ncsn_lib.distributed import ALONE, Processes
@@ -196,10 +198,10 @@ def start_or_resume(recipe: Recipe, folder: Path, device: str | torch.device = "
 
 
 def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
-    """The trained network in a run's folder, or in one of its checkpoints.
+    """The trained network in a run's folder, in one of its checkpoints, or in a model that `export_run` wrote.
 
     Args:
-        path: a run's folder (its last checkpoint is taken) or a checkpoint's.
+        path: a run's folder (its last checkpoint is taken), a checkpoint's, or a file `NAME.safetensors`.
         device: where to put the network.
 
     Returns:
@@ -209,17 +211,42 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
         CheckpointError: there is none, or it cannot be read.
     """
     path = Path(path)
+    if path.suffix == ".safetensors":
+        weights, record = load_model(path)
+        if record.get("kind") != "run":
+            raise CheckpointError(f"{path} is no trained recipe: its record's kind is {record.get('kind')!r}")
+        return _rebuild_run(path, record["recipe"], record["step"], weights, device)
     saved = list_checkpoints(path)
     if not saved and not (path / "checkpoint.json").exists():
         raise CheckpointError(f"there is no checkpoint in {path}; train one first: python -m ncsn_lib train RECIPE")
     checkpoint: Checkpoint = load_checkpoint(saved[-1] if saved else path)
+    return _rebuild_run(checkpoint.path, checkpoint.recipe, checkpoint.step, checkpoint.weights, device)
+
+
+def export_run(run: Run, path: Path, record: Mapping[str, Any]) -> None:
+    """Write a trained network to share: `NAME.safetensors` in 16 bits, and `NAME.json` with its recipe and a record.
+
+    Args:
+        run: the network, its recipe and its step.
+        path: the file of the weights.
+        record: what else is known of it, JSON-serialisable: where it comes from, how long it took.
+
+    Raises:
+        ValueError: a path of another suffix, or weights that 16 bits cannot hold.
+        CheckpointError: it cannot be written.
+    """
+    own = {"kind": "run", "step": run.step, "recipe": run.recipe.to_dict()}
+    save_model(path, run.network.state_dict(), {**record, **own})
+
+
+def _rebuild_run(path: Path, fields: dict, step: int, weights: dict[str, Tensor], device: str | torch.device) -> Run:
     try:
-        recipe = Recipe.from_dict(checkpoint.recipe)
-    except ValueError as error:
-        raise CheckpointError(f"{checkpoint.path} does not fit this version of ncsn_lib: {error}") from error
-    network = recipe.build_network()
-    network.load_state_dict(checkpoint.weights)
-    return Run(network.to(device).eval(), recipe, checkpoint.step)
+        recipe = Recipe.from_dict(fields)
+        network = recipe.build_network()
+        network.load_state_dict(weights)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit this version of ncsn_lib: {error}") from error
+    return Run(network.to(device).eval(), recipe, step)
 
 
 def _differences(saved: dict, wanted: dict, where: str = "") -> list[str]:

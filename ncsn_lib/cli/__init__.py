@@ -21,6 +21,7 @@ usage: python -m ncsn_lib COMMAND [RECIPE] [OPTIONS]
   interpolate RECIPE   draw images between two samples
   evaluate RECIPE      measure samples beside real images
   neighbours RECIPE    samples beside the nearest training images
+  export RECIPE        write a trained network in 16 bits, to share
   train-classifier DATASET
                        train a classifier, by which samples are judged
 
@@ -35,6 +36,7 @@ COMMANDS = {
     "interpolate": "interpolate",
     "evaluate": "evaluate",
     "neighbours": "neighbours",
+    "export": "export",
     "train-classifier": "train_classifier",
 }
 

@@ -34,7 +34,7 @@ class RunOptions(DeviceOptions):
     """Options of the commands that use a run's folder."""
 
     run_dir: Path | None = None
-    """The run's folder. By default runs/RECIPE."""
+    """The run's folder, or a file NAME.safetensors that `export` wrote. By default runs/RECIPE."""
 
 
 def choose(kind: str, name: str, known: dict[str, Any]) -> Any:
@@ -115,7 +115,7 @@ def check_suffix(out: Path, known: Sequence[str]) -> None:
     """Raise `UserError` unless the file's name ends in one of these."""
     if out.suffix not in known:
         words = [suffix or "nothing (a folder)" for suffix in known]
-        raise UserError(f"--out must end in {', '.join(words[:-1])} or {words[-1]}, got {out}")
+        raise UserError(f"--out must end in {', '.join(words[:-1])}{' or ' * (len(words) > 1)}{words[-1]}, got {out}")
 
 
 def load_test_images(recipe: Recipe, data: Path | None) -> Tensor:

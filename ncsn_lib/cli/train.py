@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -18,6 +20,7 @@ from ncsn_lib.cli.options import RunOptions, find_device, load_training_images, 
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.distributed import Processes, join_processes
 from ncsn_lib.protocol import check_count
+from ncsn_lib.provenance import provenance, write_result
 from ncsn_lib.recipes import Recipe
 from ncsn_lib.runs import Run, TrainingInterrupted, check_every, check_images, train_recipe
 from ncsn_lib.sampling import sample_run
@@ -55,6 +58,7 @@ class TrainOptions(RunOptions):
 
 def run(argv: Sequence[str]) -> int:
     """Train a recipe, or go on with it."""
+    command = shlex.join(["python", "-m", "ncsn_lib", "train", *argv])
     recipe, argv = take_recipe("train", argv)
     argv = [SHORT.get(flag, flag) + rest for flag, rest in (_split(word) for word in argv)]
     settings = {name: getattr(recipe, name) for name in SETTINGS if getattr(recipe, name) is not None}
@@ -69,7 +73,7 @@ def run(argv: Sequence[str]) -> int:
         folder = run_folder(options, recipe)
         _prepare(folder, options.fresh, processes)
         try:
-            done = _train(recipe, folder, images, device, options, processes, stop)
+            done = _train(recipe, folder, images, device, options, processes, stop, command)
         except TrainingInterrupted as interrupted:
             if processes.rank == 0:
                 print(f"ncsn_lib: {interrupted}; run the same command to go on", file=sys.stderr)
@@ -109,12 +113,14 @@ def _train(
     options: TrainOptions,
     processes: Processes,
     stop: "StopSignal",
+    command: str,
 ) -> Run:
     """Train, with a bar, a table for TensorBoard and grids of samples where they are asked for."""
     with contextlib.ExitStack() as stack:
         callbacks: list[Callable[[TrainingState, float], None]] = []
         if processes.rank == 0:
             callbacks.append(stack.enter_context(_progress(recipe, device, options)))
+            callbacks.append(_clock(recipe, folder, device, processes, options, command))
             if options.tensorboard:
                 callbacks.append(stack.enter_context(_tensorboard(folder / "tensorboard")))
             if options.sample_every is not None:
@@ -163,6 +169,22 @@ def _progress(recipe: Recipe, device: torch.device, options: TrainOptions) -> It
                 )
 
         yield report
+
+
+def _clock(
+    recipe: Recipe, folder: Path, device: torch.device, processes: Processes, options: TrainOptions, command: str
+) -> Callable[[TrainingState, float], None]:
+    """Keeps `run.json`: what was run, where, and how many seconds its steps took up to the last checkpoint."""
+    path = folder / "run.json"
+    earlier = 0.0 if options.fresh or not path.exists() else json.loads(path.read_text())["seconds"]
+    begun = time.perf_counter()
+
+    def report(state: TrainingState, loss: float) -> None:
+        if state.step % options.checkpoint_every == 0 or state.step == recipe.training.num_steps:
+            spent = {"step": state.step, "seconds": round(earlier + time.perf_counter() - begun, 1)}
+            write_result(path, spent | {"processes": processes.size, "provenance": provenance(command, device)})
+
+    return report
 
 
 @contextlib.contextmanager

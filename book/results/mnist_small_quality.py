@@ -1,0 +1,52 @@
+"""How good the small MNIST networks are, judged by the classifier in this folder: beside real digits, and how fast.
+
+python book/results/mnist_small_quality.py
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
+from results import store
+
+from ncsn_lib import judge_images, load_mnist, load_run, sample_run
+from ncsn_lib.classifiers import load_classifier
+
+MODELS = Path(__file__).resolve().parent / "models"
+NUM = 1000
+
+
+def judge(images, references):
+    judged = judge_images(CLASSIFIER, images, references)
+    return {
+        "num_images": judged.num_images,
+        "sure_share": judged.sure_share,
+        "class_shares": judged.class_shares.tolist(),
+        "feature_distance": judged.feature_distance,
+    }
+
+
+def measure(name, references):
+    run = load_run(MODELS / f"{name}.safetensors")
+    begun = time.perf_counter()
+    sample_run(run, 64)
+    seconds = time.perf_counter() - begun
+    images = sample_run(run, NUM, seed=1)
+    calls = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
+    return {"name": name, **judge(images, references), "calls": calls, "seconds_for_64": round(seconds, 2), "seed": 1}
+
+
+if __name__ == "__main__":
+    CLASSIFIER = load_classifier(MODELS / "mnist_classifier.safetensors")
+    digits = load_mnist("test").images
+    real, rest = digits[:NUM], digits[NUM:]  # 1,000 real digits beside the other 9,000, as every row below
+    rows = [{"name": "real test digits", **judge(real, rest)}]
+    for name in ("mnist_small_wide", "mnist_small"):
+        if (MODELS / f"{name}.safetensors").exists():
+            rows.append(measure(name, rest))
+    uniform = torch.rand(NUM, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    rows.append({"name": "uniform noise", **judge(uniform, rest)})
+    store(__file__, rows)
