@@ -46,7 +46,7 @@ from ncsn_lib.samplers import (
     langevin_step,
     metropolis_adjusted_langevin_dynamics,
 )
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
+from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
 __all__ = [
@@ -85,6 +85,7 @@ __all__ = [
     "langevin_dynamics",
     "langevin_step",
     "langevin_step_sizes",
+    "level_overlap",
     "load_cifar10",
     "load_digits",
     "load_fashion_mnist",
