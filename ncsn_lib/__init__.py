@@ -61,7 +61,7 @@ from ncsn_lib.samplers import (
     metropolis_adjusted_langevin_dynamics,
 )
 from ncsn_lib.sampling import inpaint_run, interpolate_run, sample_run, sample_to_shards, sample_trajectory
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
+from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
 __all__ = [
@@ -108,6 +108,7 @@ __all__ = [
     "langevin_dynamics",
     "langevin_step",
     "langevin_step_sizes",
+    "level_overlap",
     "load_celeba",
     "load_cifar10",
     "load_classifier",

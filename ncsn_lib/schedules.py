@@ -83,3 +83,30 @@ def langevin_step_sizes(sigmas: Tensor, eps: float) -> Tensor:
     """
     check_sigmas(sigmas)
     return check_positive("eps", eps) * (sigmas / sigmas[-1]) ** 2
+
+
+def level_overlap(sigmas: Tensor, dim: int) -> Tensor:
+    """How much of each level's noise lies where the level above was trained (Song & Ermon 2020, Technique 2).
+
+    In many dimensions the noise of a level is nearly all at one distance from its example: the distance is about
+    N(sqrt(D) sigma, sigma^2 / 2). Taken is the mass of level i+1 within three standard deviations of level i,
+    `Phi(sqrt(2D) (gamma - 1) + 3 gamma) - Phi(sqrt(2D) (gamma - 1) - 3 gamma)` with gamma = sigma_i / sigma_{i+1}.
+    The paper advises 0.5.
+
+    Args:
+        sigmas: (L,) decreasing noise levels, L at least 2.
+        dim: D, the number of dimensions of an example.
+
+    Returns:
+        (L - 1,) shares between 0 and 1, in float64.
+
+    Raises:
+        ValueError: `sigmas` is no ladder or has one level only, `dim` below 1.
+    """
+    check_sigmas(sigmas)
+    check_count("the number of levels in sigmas", len(sigmas), minimum=2)
+    levels = sigmas.double()
+    ratio = levels[:-1] / levels[1:]
+    shift = math.sqrt(2 * check_count("dim", dim)) * (ratio - 1)
+    # Upper tails by erfc: the lower ones would both be 1 to the computer, and ndtr has no digits below 1e-16.
+    return 0.5 * (torch.erfc((shift - 3 * ratio) / math.sqrt(2)) - torch.erfc((shift + 3 * ratio) / math.sqrt(2)))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes
+from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
 
 positive = st.floats(1e-4, 1e4)
 
@@ -95,3 +95,34 @@ def test_step_sizes_keep_their_proportion_to_the_variance():
 def test_a_step_size_is_positive(eps):
     with pytest.raises(ValueError, match="eps must be a finite number above 0"):
         langevin_step_sizes(torch.tensor([1.0, 0.1]), eps)
+
+
+@pytest.mark.parametrize("ratio", [1.01, 1.1, 1.5])
+@pytest.mark.parametrize("dim", [50, 3072])
+def test_overlap_is_a_share_of_the_noise(ratio, dim):
+    """Against chi's own distribution function; its normal approximation is off by order D^-1/2."""
+    lower, upper = ((math.sqrt(dim) + sign * 3 / math.sqrt(2)) * ratio for sign in (-1, 1))
+    below = torch.special.gammainc(torch.tensor(dim / 2).double(), torch.tensor([lower, upper]).double() ** 2 / 2)
+    overlap = level_overlap(torch.tensor([ratio, 1.0]), dim)
+    torch.testing.assert_close(overlap, below.diff(), rtol=0, atol=0.5 / math.sqrt(dim))
+
+
+def test_overlap_of_the_published_ladders():
+    assert level_overlap(geometric_sigmas(1.0, 0.01, 10), 3072).max() < 1e-100
+    overlap = level_overlap(geometric_sigmas(50.0, 0.01, 232), 3072)
+    torch.testing.assert_close(overlap, torch.full_like(overlap, 0.567), rtol=0, atol=1e-3)  # of the authors' ladder
+
+
+def test_overlap_keeps_its_digits_in_the_tail():
+    """Mills' ratio: far out the tail's mass is its density over the distance, up to 1 / distance^2."""
+    distance = math.sqrt(2 * 100) * 2 - 9
+    density = math.exp(-0.5 * distance**2) / math.sqrt(2 * math.pi)
+    overlap = level_overlap(torch.tensor([3.0, 1.0]), 100).item()
+    assert overlap == pytest.approx(density / distance, rel=1 / distance**2, abs=0)
+
+
+def test_overlap_of_what_has_no_neighbours():
+    with pytest.raises(ValueError, match="the number of levels in sigmas must be at least 2, got 1"):
+        level_overlap(torch.ones(1), 64)
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+        level_overlap(torch.tensor([1.0, 0.5]), 0)
