@@ -16,7 +16,7 @@ from problems import small_recipe as small
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.data import load_digits
 from ncsn_lib.recipes import RECIPES, SOURCES, NoiseSettings, Recipe, SamplingSettings, UNetSettings, find_recipe
-from ncsn_lib.runs import load_run, train_recipe
+from ncsn_lib.runs import TrainingInterrupted, load_run, read_rows, train_recipe
 from ncsn_lib.sampling import sample_run
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
 
@@ -140,6 +140,34 @@ def test_a_nan_names_the_last_good_checkpoint(tmp_path):
         train_recipe(recipe, tmp_path, checkpoint_every=1)
     last = list_checkpoints(tmp_path)[-1]
     assert load_run(last).step == int(last.name.removeprefix("step-"))
+
+
+def test_the_best_checkpoint_stays(tmp_path):
+    """Measured at steps 2, 4 and 6; the second is the best, and stays when newer ones push it out."""
+    values = iter([3.0, 1.0, 2.0])
+    seen = []
+
+    def quality(run):
+        seen.append(run.step)
+        return next(values)
+
+    train_recipe(small(), tmp_path, checkpoint_every=1, quality=quality, quality_every=2)
+    assert seen == [2, 4, 6]
+    assert [step for step, _ in read_rows(tmp_path / "quality.csv")] == [2, 4, 6]
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
+    assert load_run(tmp_path / "best").step == 4
+    with pytest.raises(ValueError, match="quality_every must be a multiple of checkpoint_every, 2, got 3"):
+        train_recipe(small(), tmp_path / "new", checkpoint_every=2, quality=quality, quality_every=3)
+
+
+def test_stopped_when_asked(tmp_path):
+    """What was done is saved, and going on gives what an uninterrupted run gives."""
+    asked = iter([False, False, True])
+    with pytest.raises(TrainingInterrupted, match=r"stopped at step 3; the last good checkpoint is .*step-00000003"):
+        train_recipe(small(), tmp_path / "cut", stop=lambda: next(asked))
+    train_recipe(small(), tmp_path / "cut")
+    train_recipe(small(), tmp_path / "whole")
+    assert sums(tmp_path / "cut") == sums(tmp_path / "whole")
 
 
 def test_images_of_another_shape(tmp_path):

@@ -18,6 +18,7 @@ import torch
 from ncsn_lib.checkpoints import list_checkpoints
 from ncsn_lib.cli.options import RunOptions, find_device, load_training_images, parse, run_folder, take_recipe
 from ncsn_lib.cli.pictures import write_images
+from ncsn_lib.cli.quality import quick_distance
 from ncsn_lib.distributed import Processes, join_processes
 from ncsn_lib.protocol import check_count
 from ncsn_lib.provenance import provenance, write_result
@@ -44,6 +45,13 @@ class TrainOptions(RunOptions):
     """Compile the network and lay it out for a GPU; the first step takes minutes. By default on a GPU only."""
     sample_every: int | None = None
     """Steps between grids of 64 samples, written to samples-STEP.png in the run's folder. By default none."""
+    quality_every: int | None = None
+    """Steps between measurements of 1,000 samples' Frechet distance from training images, a multiple of
+    --checkpoint-every; the best checkpoint stays in the folder best. By default none."""
+    inception: bool = False
+    """Measure it in Inception's features (the FID), not in a classifier's."""
+    classifier: Path | None = None
+    """The classifier for it. By default runs/classifiers/DATASET.safetensors, made by train-classifier."""
     tensorboard: bool = False
     """Write the loss and the speed for TensorBoard, too, in the run's folder."""
     fresh: bool = False
@@ -86,7 +94,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _check(options: TrainOptions, recipe: Recipe) -> None:
     """Every option that can be wrong, before anything is loaded."""
-    check_every(options.checkpoint_every, options.checkpoint_every)
+    check_every(options.checkpoint_every, options.quality_every or options.checkpoint_every)
     check_count("keep", options.keep)
     if options.sample_every is not None:
         check_count("sample_every", options.sample_every)
@@ -130,6 +138,10 @@ def _train(
             for callback in callbacks:
                 callback(state, loss)
 
+        quality = None
+        if options.quality_every is not None and processes.rank == 0:
+            chosen = {"inception": options.inception, "classifier": options.classifier}
+            quality = quick_distance(recipe, images, device, **chosen)
         return train_recipe(
             recipe,
             folder,
@@ -141,6 +153,8 @@ def _train(
             processes=processes,
             on_gpu=device.type == "cuda" if options.compile is None else options.compile,
             stop=stop,
+            quality=quality,
+            quality_every=options.quality_every,
             callback=report,
         )
 
