@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ncsn_lib.data import DATASETS, LabelledImages, check_split
 from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
+from ncsn_lib.metrics.cost import count_flops
 from ncsn_lib.networks.mlp import MLP
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
@@ -272,6 +273,14 @@ class Recipe:
         with torch.random.fork_rng():
             torch.manual_seed(self.training.seed)
             return self.network.build(self.noise.sigmas(), self.image_shape)
+
+    def size(self) -> tuple[int, int]:
+        """The network's parameters, and the floating-point operations of a call for one image; nothing is computed."""
+        sigmas = self.noise.sigmas()
+        with torch.device("meta"):
+            network = self.network.build(sigmas, self.image_shape).to("meta")
+            x, sigma = torch.empty(1, *self.image_shape), torch.empty(1)
+        return sum(p.numel() for p in network.parameters()), count_flops(lambda: network(x, sigma))
 
     def objective(self) -> Objective:
         """What training minimises."""

@@ -104,7 +104,7 @@ def without_docstring(body):
 def definitions():
     """Every `def` of library, tools, tests and book that does something: where it stands, and a hash of its code."""
     sources = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
-    for folder in ("tests", "book/_tools", "book/_ext", "book/results"):
+    for folder in ("tests", "benchmarks", "book/_tools", "book/_ext", "book/results"):
         for file in sorted((ROOT / folder).glob("*.py")):
             sources[file.relative_to(ROOT).as_posix()] = file.read_text(encoding="utf-8")
     for page in sorted((ROOT / "book").rglob("*.md")):

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-
-from ncsn_lib.metrics import count_flops
 from ncsn_lib.recipes import RECIPES, Recipe
 
 
@@ -24,14 +21,10 @@ def run(argv: Sequence[str]) -> int:
 
 def describe(recipe: Recipe) -> tuple[str, str, str, str]:
     """In words: parameters, steps x batch, operations of the training and of one sample; nothing is computed."""
-    training, sigmas = recipe.training, recipe.noise.sigmas()
-    with torch.device("meta"):
-        network = recipe.network.build(sigmas, recipe.image_shape).to("meta")
-        x, sigma = torch.empty(1, *recipe.image_shape), torch.empty(1)
-    call = count_flops(lambda: network(x, sigma))
-    sample = "" if recipe.sampling is None else in_words(call * recipe.sampling.num_calls(len(sigmas)))
+    training, (parameters, call) = recipe.training, recipe.size()
+    sample = "" if recipe.sampling is None else in_words(call * recipe.sampling.num_calls(recipe.noise.num_levels))
     return (
-        f"{sum(p.numel() for p in network.parameters()):,}",
+        f"{parameters:,}",
         f"{training.num_steps:,} x {training.batch_size}",
         in_words(call * recipe.loss.cost_in_calls * training.num_steps * training.batch_size),
         sample,

@@ -1,0 +1,32 @@
+"""The benchmarks measure what they say: the plain norm is the library's, and a step's figures fit together."""
+
+import pytest
+import torch
+from problems import normal
+
+from benchmarks.machine import measure_alone
+from benchmarks.steps import NETWORKS, VARIANTS, plain_instance_norm_plus_plus, sampling_step, training_step
+from ncsn_lib.networks.layers import instance_norm_plus_plus
+from ncsn_lib.recipes import RECIPES
+
+
+def test_the_plain_norm_is_the_same():
+    """In double precision, so to rounding."""
+    x, gamma, alpha, beta = normal(3, 4, 5, 6), normal(3, 4, seed=1), normal(3, 4, seed=2), normal(3, 4, seed=3)
+    expected = instance_norm_plus_plus(x, gamma, alpha, beta)
+    torch.testing.assert_close(plain_instance_norm_plus_plus(x, gamma, alpha, beta), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_every_network_is_a_recipes():
+    assert all(key in RECIPES for key, _ in NETWORKS.values())
+    assert len(VARIANTS["cpu"]) == 3
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("step", [training_step, sampling_step])
+def test_a_rows_figures_fit_together(step):
+    row = measure_alone(step, "U-Net digits", "bf16", "cpu", 1, 1)
+    calls = 3 if row["step"] == "training" else 1
+    assert row["flops"] == calls * 64 * RECIPES["digits"].size()[1]
+    assert row["images_per_s"] == pytest.approx(64 / row["seconds"])
+    assert row["peak_mib"] > 1
