@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncsn_lib.networks.elementwise import elu
 from ncsn_lib.protocol import check_count, check_device, check_examples
 
 MakeNorm = Callable[[int], nn.Module]
@@ -139,8 +140,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W), or half of H and W."""
-        h = self.conv1(F.elu(self.normalize1(x, labels)))
-        h = self.conv2(F.elu(self.normalize2(h, labels)))
+        h = self.conv1(elu(self.normalize1(x, labels)))
+        h = self.conv2(elu(self.normalize2(h, labels)))
         return h + (x if self.shortcut is None else self.shortcut(x))
 
 
@@ -160,7 +161,7 @@ class ResidualConvUnits(nn.ModuleDict):
         for unit in range(1, self.num_units + 1):
             h = x
             for half in (1, 2):
-                h = F.elu(self[f"{unit}_{half}_norm"](h, labels))
+                h = elu(self[f"{unit}_{half}_norm"](h, labels))
                 h = self[f"{unit}_{half}_conv"](h)
             x = x + h
         return x
@@ -196,7 +197,7 @@ class ChainedResidualPooling(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        x = h = F.elu(x)
+        x = h = elu(x)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             h = self.pool(norm(h, labels), kernel_size=5, stride=1, padding=2)
             h = conv(h)
@@ -289,7 +290,7 @@ class RefineNet(nn.Module):
         h = self.refine2([h3, h], labels, h3.shape[2:])
         h = self.refine3([h2, h], labels, h2.shape[2:])
         h = self.refine4([h1, h], labels, h1.shape[2:])
-        return self.end_conv(F.elu(self.normalizer(h, labels))).to(x.dtype)
+        return self.end_conv(elu(self.normalizer(h, labels))).to(x.dtype)
 
     def check_images(self, x: Tensor) -> None:
         """Raise unless `x` is a batch of images that this network takes; looks at no values."""

@@ -1,9 +1,9 @@
 """NCSN, the noise conditional score network of 2019."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ncsn_lib.networks.elementwise import mean_pool
 from ncsn_lib.networks.layers import CondInstanceNormPlusPlus, RefineNet
 from ncsn_lib.protocol import per_example
 from ncsn_lib.schedules import check_sigmas
@@ -34,7 +34,7 @@ class NCSN(RefineNet):
         def make_norm(num_features: int) -> CondInstanceNormPlusPlus:
             return CondInstanceNormPlusPlus(num_features, num_levels)
 
-        super().__init__(channels, ngf, make_norm=make_norm, make_refine_norm=make_norm, pool=F.avg_pool2d)
+        super().__init__(channels, ngf, make_norm=make_norm, make_refine_norm=make_norm, pool=mean_pool)
         # Not persistent: the authors' checkpoints hold no ladder, and ours keep theirs in the recipe.
         self.register_buffer("sigmas", sigmas.detach().clone(), persistent=False)
 

@@ -1,8 +1,8 @@
 """NCSNv2, the score network of 2020."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from ncsn_lib.networks.elementwise import max_pool
 from ncsn_lib.networks.layers import InstanceNormPlusPlus, NoNorm, RefineNet
 from ncsn_lib.protocol import per_example
 from ncsn_lib.schedules import check_sigmas
@@ -31,7 +31,7 @@ class NCSNv2(RefineNet):
             ngf,
             make_norm=InstanceNormPlusPlus,
             make_refine_norm=lambda num_features: NoNorm(),
-            pool=F.max_pool2d,
+            pool=max_pool,
         )
         self.register_buffer("sigmas", check_sigmas(sigmas).detach().clone())
 
