@@ -1,6 +1,7 @@
 """Images as files: grids, arrays, animations."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -33,18 +34,23 @@ def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: fl
         durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
         first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)
         return
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise UserError(
-            "an .mp4 needs the package imageio-ffmpeg: pip install imageio-ffmpeg; a .gif does not"
-        ) from error
     height, width = pictures[0].shape[:2]
-    writer = imageio_ffmpeg.write_frames(str(out), (width, height), fps=rate, macro_block_size=4)
+    writer = find_ffmpeg().write_frames(str(out), (width, height), fps=rate, macro_block_size=4)
     writer.send(None)  # starts ffmpeg
     for array in pictures + [pictures[-1]] * round(rate * hold):
         writer.send(np.ascontiguousarray(array))
     writer.close()
+
+
+def find_ffmpeg() -> ModuleType:
+    """The package imageio-ffmpeg; a `UserError` that says how to install it where it is absent."""
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise UserError(
+            f'an .mp4 needs imageio-ffmpeg ({error}); install it with: pip install "ncsn_lib[video]", or choose a .gif'
+        ) from error
+    return imageio_ffmpeg
 
 
 def picture(images: Tensor, columns: int | None = None) -> np.ndarray:
