@@ -34,12 +34,24 @@ def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: fl
         durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
         first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)
         return
+    _write_video(pictures + [pictures[-1]] * round(rate * hold), out, rate)
+
+
+def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
+    """Hand pictures (H, W, 3) to ffmpeg, and see that all arrived: it reports no error of its own."""
+    ffmpeg = find_ffmpeg()
     height, width = pictures[0].shape[:2]
-    writer = find_ffmpeg().write_frames(str(out), (width, height), fps=rate, macro_block_size=4)
-    writer.send(None)  # starts ffmpeg
-    for array in pictures + [pictures[-1]] * round(rate * hold):
-        writer.send(np.ascontiguousarray(array))
-    writer.close()
+    writer = ffmpeg.write_frames(str(out), (width, height), fps=rate, macro_block_size=4, ffmpeg_log_level="quiet")
+    try:
+        writer.send(None)  # starts ffmpeg
+        for array in pictures:
+            writer.send(np.ascontiguousarray(array))
+        writer.close()
+        written, _ = ffmpeg.count_frames_and_secs(str(out))
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"could not write {out}; free some space or choose another folder") from error
+    if written != len(pictures):
+        raise OSError(f"{out} holds {written} of {len(pictures)} frames; free some space or choose another folder")
 
 
 def find_ffmpeg() -> ModuleType:
