@@ -17,7 +17,6 @@ from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.data import load_digits
 from ncsn_lib.recipes import RECIPES, SOURCES, NoiseSettings, Recipe, SamplingSettings, UNetSettings, find_recipe
 from ncsn_lib.runs import load_run, train_recipe
-from ncsn_lib.sampling import sample_run
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -123,16 +122,6 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert "training.num_steps is 6 there and 9 here" in str(caught.value)
 
 
-def test_samples_follow_from_the_seed(tmp_path):
-    run = train_recipe(small(), tmp_path)
-    seen = []
-    first = sample_run(run, 5, seed=1, batch_size=2, callback=seen.append)
-    assert first.shape == (5, 1, 8, 8)
-    assert sum(seen) == 5 * 10 * 2  # images x levels x steps
-    assert torch.equal(first, sample_run(run, 5, seed=1, batch_size=2))
-    assert not torch.equal(first, sample_run(run, 5, seed=2, batch_size=2))
-
-
 def test_a_nan_names_the_last_good_checkpoint(tmp_path):
     # A rate that blows the weights up within a few steps.
     recipe = small(training={"num_steps": 60, "batch_size": 8, "learning_rate": 1e30, "max_grad_norm": None})
@@ -155,11 +144,6 @@ def test_a_folder_without_a_run(tmp_path):
 def test_counts_of_a_run(tmp_path):
     with pytest.raises(ValueError, match="checkpoint_every must be at least 1, got 0"):
         train_recipe(small(), tmp_path, checkpoint_every=0)
-    run = train_recipe(small(), tmp_path)
-    with pytest.raises(ValueError, match="num must be at least 1, got 0"):
-        sample_run(run, 0)
-    with pytest.raises(ValueError, match="batch_size must be at least 1"):
-        sample_run(run, 1, batch_size=0)
 
 
 # --- cut at any moment
