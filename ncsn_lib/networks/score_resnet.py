@@ -60,7 +60,7 @@ class ScoreResNet(nn.Module):
         per_example(sigma, x)
         if x.ndim != 4 or x.shape[1] != self.channels or any(size % 4 for size in x.shape[2:]):
             raise ValueError(f"x must be (B, {self.channels}, H, W) with H and W multiples of 4, got {tuple(x.shape)}")
-        return self.decoder(self.encoder(2 * x - 1))
+        return self.decoder(self.encoder(2 * x - 1)).to(x.dtype)  # autocast rounds to 16 bits
 
 
 class ResidualUnit(nn.Module):
