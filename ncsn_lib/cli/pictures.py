@@ -83,6 +83,7 @@ def read_mask(path: Path, shape: tuple[int, int]) -> Tensor:
         values = np.asarray(image.convert("L"))
     if values.shape != shape:
         raise UserError(
-            f"the mask must have the images' size {shape[1]}x{shape[0]}, got {path} of {values.shape[::-1]}"
+            f"the mask must have the images' size {shape[1]}x{shape[0]}, "
+            f"got {path} of {values.shape[1]}x{values.shape[0]}"
         )
     return torch.from_numpy(values >= 128)
