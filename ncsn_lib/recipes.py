@@ -62,7 +62,7 @@ class SamplingSettings:
 
     @property
     def inpainting(self) -> "SamplingSettings":
-        """How it completes images: in the same way."""
+        """It completes images as it samples them."""
         return self
 
     def __post_init__(self):
