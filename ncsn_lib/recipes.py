@@ -63,7 +63,7 @@ class SamplingSettings:
 
     @property
     def inpainting(self) -> "SamplingSettings":
-        """How it completes images: in the same way."""
+        """It completes images as it samples them."""
         return self
 
     def __post_init__(self):
@@ -436,6 +436,13 @@ CIFAR10 = Recipe(
     network=NCSNSettings(ngf=128),
     training=dataclasses.replace(PAPER_TRAINING, flip=True),
 )
+CELEBA = dataclasses.replace(
+    CIFAR10,
+    name="celeba",
+    summary="the paper's NCSN on CelebA at 32x32: for a GPU",
+    reproduces="Fig. 4 to 6 (CelebA)",
+    dataset="celeba",
+)
 BASELINE = {"noise": ONE_LEVEL, "sampling": ONE_LEVEL_SAMPLING}
 MNIST_BASELINE = dataclasses.replace(
     MNIST,
@@ -449,6 +456,13 @@ CIFAR10_BASELINE = dataclasses.replace(
     name="cifar10_baseline",
     summary="the same with the noise level 0.01 alone: for a GPU",
     reproduces="the baseline that fails (CIFAR-10)",
+    **BASELINE,
+)
+CELEBA_BASELINE = dataclasses.replace(
+    CELEBA,
+    name="celeba_baseline",
+    summary="the same with the noise level 0.01 alone: for a GPU",
+    reproduces="the baseline that fails (CelebA)",
     **BASELINE,
 )
 FIG1_RAW = Recipe(
@@ -506,6 +520,8 @@ RECIPES = {
         MNIST_BASELINE,
         CIFAR10,
         CIFAR10_BASELINE,
+        CELEBA,
+        CELEBA_BASELINE,
         FIG1_RAW,
         FIG1_NOISE,
         NCSNV2_CIFAR10,

@@ -15,7 +15,7 @@ from torch import Tensor
 from ncsn_lib.checkpoints import write_file
 from ncsn_lib.protocol import ScoreFn, check_count
 from ncsn_lib.runs import Run
-from ncsn_lib.samplers import SamplerStep, inpaint
+from ncsn_lib.samplers import Callback, SamplerStep, inpaint
 from ncsn_lib.training import step_generator
 
 Progress = Callable[[int], None]
@@ -39,7 +39,7 @@ def sample_run(
         seed: of the starting points and the noise.
         batch_size: images sampled together; bounds the memory. Other sizes give other draws.
         bfloat16: let the network's convolutions round to 16 bits.
-        callback: is called after each step with the number of images in the batch.
+        callback: is called after each call of the network with the number of images in the batch.
 
     Returns:
         (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
@@ -73,14 +73,17 @@ def sample_to_shards(
         seed: of the starting points and the noise.
         batch_size: images in a shard, sampled together.
         bfloat16: let the network's convolutions round to 16 bits.
-        callback: is called after each step with the number of images in the batch; for what is kept, once.
+        callback: is called after each call of the network with the number of images in the batch; for a shard that is
+            kept, once, with all its calls.
 
     Returns:
         The shards, in order; rounded to 256 values, they hold the images that `sample_run` returns.
 
     Raises:
-        ValueError: the folder holds samples of another network, number, seed or setting.
+        ValueError: a recipe without a sampler, a number below 1, or a folder that holds samples of another network,
+            batch size, seed or setting.
     """
+    run.recipe.check_sampling()
     folder, sizes = Path(folder), batch_sizes(num, batch_size)
     record = {
         "recipe": run.recipe.to_dict(),
@@ -94,7 +97,7 @@ def sample_to_shards(
     _claim(folder, record)
     shards = [folder / f"shard-{number:05d}.npy" for number in range(len(sizes))]
     for number, (size, shard) in enumerate(zip(sizes, shards, strict=True)):
-        if shard.exists() and len(np.load(shard, mmap_mode="r")) == size:
+        if _holds(shard, size):
             if callback is not None:
                 callback(size * run.recipe.sampling.num_calls(run.recipe.noise.num_levels))
             continue
@@ -114,10 +117,14 @@ def sample_trajectory(run: Run, num: int, *, num_frames: int = 50, seed: int = 0
 
     Returns:
         (F, num, C, H, W) states on the CPU, not clamped; the last are the samples.
+
+    Raises:
+        ValueError: a recipe without a sampler, no images, or fewer than 2 frames.
     """
+    run.recipe.check_sampling()
     check_count("num_frames", num_frames, minimum=2)
     last = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
-    wanted = set(np.linspace(0, last, num_frames)[1:-1].round().astype(int).tolist())
+    wanted = set(np.linspace(0, last, num_frames).round().astype(int).tolist()) - {0, last}
     frames, calls = [], 0
 
     def keep(step: SamplerStep) -> None:
@@ -142,10 +149,13 @@ def interpolate_run(run: Run, num: int, *, seed: int = 0, callback: Progress | N
         run: the network and its recipe.
         num: how many images, at least 2, the two ends among them.
         seed: of the draws of both ends.
-        callback: is called after each step with `num`.
+        callback: is called after each call of the network with `num`.
 
     Returns:
         (num, C, H, W) images on the CPU, not clamped.
+
+    Raises:
+        ValueError: a recipe without a sampler, or fewer than 2 images.
     """
     check_count("num", num, minimum=2)
     generator = _generator(run, (seed, 0))
@@ -156,8 +166,7 @@ def interpolate_run(run: Run, num: int, *, seed: int = 0, callback: Progress | N
 
     draw = _randn_like(generator)
     start = 0.5 + mixed(_start(run, 2, generator) - 0.5)
-    report = callback and (lambda step: callback(len(step.x)))
-    return _sample(run, start, lambda x: mixed(draw(x[:2])), run.network, report).cpu()
+    return _sample(run, start, lambda x: mixed(draw(x[:2])), _reporting(run.network, callback)).cpu()
 
 
 def inpaint_run(
@@ -171,16 +180,20 @@ def inpaint_run(
         mask: (H, W) or any shape that broadcasts to `known`, bool.
         seed: of the starting points and the noise.
         renoise: draw the given pixels' noise anew at every step (2020), not once a level (2019).
-        callback: is called after each step with the number of images.
+        callback: is called after each call of the network with the number of images.
 
     Returns:
         (B, C, H, W) images on the CPU, equal to `known` where it is given; not clamped.
+
+    Raises:
+        TypeError: a mask that is not bool.
+        ValueError: a recipe without a sampler, or shapes that do not match.
     """
     run.recipe.check_sampling()
     generator = _generator(run, (seed, 0))
     settings, sigmas = run.recipe.sampling.inpainting, run.recipe.noise.sigmas().to(generator.device)
     return inpaint(
-        run.network,
+        _reporting(run.network, callback),
         _start(run, len(known), generator),
         known.to(generator.device),
         mask.to(generator.device),
@@ -190,7 +203,6 @@ def inpaint_run(
         denoise=settings.denoise,
         renoise=renoise,
         randn_like=_randn_like(generator),
-        callback=callback and (lambda step: callback(len(step.x))),
     ).cpu()
 
 
@@ -225,7 +237,7 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
     """Write what a folder's samples are of, or check that it is this."""
     path = folder / "samples.json"
     if path.exists():
-        there = json.loads(path.read_text())
+        there = _read_record(path)
         different = sorted(name for name in record if there.get(name) != record[name])
         if different:
             raise ValueError(f"{folder} holds other samples ({', '.join(different)} differ); choose another folder")
@@ -233,15 +245,51 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
         write_file(path, (json.dumps(record, indent=2) + "\n").encode())
 
 
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is no record of samples, or damaged; choose another folder")
+    return record
+
+
+def _holds(shard: Path, size: int) -> bool:
+    """Whether a shard is there with all its images; one that was cut short, or of fewer images, is made again."""
+    try:
+        return len(np.load(shard, mmap_mode="r")) == size
+    except (FileNotFoundError, ValueError, EOFError):
+        return False
+
+
 def _sample_batch(run: Run, size: int, seeds: tuple[int, int], bfloat16: bool, callback: Progress | None) -> Tensor:
     generator = _generator(run, seeds)
-    report = callback and (lambda step: callback(len(step.x)))
-    score_fn = _rounded(run.network) if bfloat16 else run.network
-    return _sample(run, _start(run, size, generator), _randn_like(generator), score_fn, report).cpu()
+    score_fn = _reporting(_rounded(run.network) if bfloat16 else run.network, callback)
+    return _sample(run, _start(run, size, generator), _randn_like(generator), score_fn).cpu()
 
 
-def _sample(run: Run, x: Tensor, randn_like: Callable[[Tensor], Tensor], score_fn: ScoreFn, callback) -> Tensor:
+def _sample(
+    run: Run,
+    x: Tensor,
+    randn_like: Callable[[Tensor], Tensor],
+    score_fn: ScoreFn,
+    callback: Callback | None = None,
+) -> Tensor:
     return run.recipe.sampling.sample(score_fn, x, run.recipe.noise.sigmas().to(x.device), randn_like, callback)
+
+
+def _reporting(score_fn: ScoreFn, callback: Progress | None) -> ScoreFn:
+    """A score function that says after each call how many images it was handed."""
+    if callback is None:
+        return score_fn
+
+    def reporting(x: Tensor, sigma: Tensor) -> Tensor:
+        score = score_fn(x, sigma)
+        callback(len(x))
+        return score
+
+    return reporting
 
 
 def _rounded(network: torch.nn.Module) -> ScoreFn:

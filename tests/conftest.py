@@ -1,10 +1,14 @@
 """What all tests share; where NCSN_CI is set, a test that is skipped counts as failed."""
 
 import os
+import shutil
 
 import hypothesis
 import pytest
 import torch
+from problems import TINY
+
+from ncsn_lib.cli import main
 
 # The same examples each time, and no limit on the time of one: a busy machine is no defect.
 hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
@@ -26,6 +30,20 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NCSN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The folder of a run of the digits, four steps long; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    assert main(["train", "digits", *TINY, "--run-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of that run for the test alone."""
+    return shutil.copytree(trained, tmp_path / "digits")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -61,6 +61,9 @@ def smooth_network(dim, *, seed=0):
     return score_fn
 
 
+TINY = ["--training.num-steps", "4", "--training.batch-size", "8", "--network.widths", "8"]
+"""Options of `train digits` for a run of seconds."""
+
 SMALL = {"training": {"num_steps": 6, "batch_size": 8}, "network": {"widths": (8,)}, "sampling": {"num_steps": 2}}
 
 

@@ -1,6 +1,9 @@
 """The command line, as a user meets it: what it writes, and one line for every mistake."""
 
-import shutil
+import csv
+import errno
+import json
+import re
 import subprocess
 import sys
 
@@ -8,24 +11,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from problems import TINY
 
-from ncsn_lib.checkpoints import list_checkpoints
+from ncsn_lib import checkpoints
+from ncsn_lib.checkpoints import list_checkpoints, load_checkpoint, load_model
 from ncsn_lib.cli import main
+from ncsn_lib.recipes import RECIPES
+from ncsn_lib.runs import load_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TINY = ["--training.num-steps", "4", "--training.batch-size", "8", "--network.widths", "8"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "digits"
-    assert main(["train", "digits", *TINY, "--run-dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def run(trained, tmp_path):
-    return shutil.copytree(trained, tmp_path / "digits")
 
 
 def fails(capsys, *argv):
@@ -128,13 +122,201 @@ def test_fresh_deletes_nothing_before_all_is_checked(capsys, run, pictures):
     assert sorted(run.rglob("*")) == before
 
 
+# --- what train does besides
+
+
+def losses(folder):
+    with (folder / "loss.csv").open(newline="") as file:
+        return {int(step): float(loss) for step, loss in list(csv.reader(file))[1:]}
+
+
+def weights(folder):
+    return list(load_run(folder).network.parameters())
+
+
+def test_grids_while_training_change_nothing(trained, tmp_path):
+    folder = tmp_path / "run"
+    assert main(["train", "digits", *TINY, "--run-dir", str(folder), "--sample-every", "2"]) == 0
+    grids = sorted(folder.glob("*.png"))
+    assert [grid.name for grid in grids] == ["samples-00000002.png", "samples-00000004.png"]
+    for grid in grids:
+        with Image.open(grid) as picture:
+            assert picture.size == (8 * 68 + 4, 8 * 68 + 4)
+    assert losses(folder) == losses(trained)
+    assert all(torch.equal(a, b) for a, b in zip(weights(folder), weights(trained), strict=True))
+
+
+def test_the_last_grid_is_what_sample_draws(tmp_path):
+    folder, out = tmp_path / "run", tmp_path / "grid.png"
+    assert main(["train", "digits", *TINY, "--run-dir", str(folder), "--sample-every", "4"]) == 0
+    assert main(["sample", "digits", "--run-dir", str(folder), "--out", str(out)]) == 0
+    with Image.open(out) as drawn, Image.open(folder / "samples-00000004.png") as grid:
+        assert np.array_equal(np.asarray(drawn), np.asarray(grid))
+
+
+def test_tensorboard_gets_the_losses(tmp_path):
+    folder = tmp_path / "run"
+    assert main(["train", "digits", *TINY, "--run-dir", str(folder), "--tensorboard"]) == 0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    written = {event.step: event.value for event in events.Scalars("loss")}
+    expected = losses(folder)
+    assert written.keys() == expected.keys() == {1, 2, 3, 4}
+    assert written == pytest.approx(expected, rel=1e-6)  # its file holds float32
+
+
+def test_what_is_not_installed_is_told_before_anything_is_lost(capsys, run, monkeypatch, tmp_path):
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # what Python does with a missing module
+    said = fails(capsys, "train", "digits", *TINY, "--run-dir", run, "--fresh", "--tensorboard")
+    assert 'pip install "ncsn_lib[tensorboard]"' in said
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    said = fails(capsys, "sample", "digits", "--run-dir", run, "--out", tmp_path / "a.mp4")
+    assert 'pip install "ncsn_lib[video]", or choose a .gif' in said
+
+
+@pytest.mark.parametrize(("keep", "names"), [(1, ["04"]), (3, ["02", "03", "04"])])
+def test_keep(tmp_path, keep, names):
+    argv = ["train", "digits", *TINY, "--run-dir", str(tmp_path), "--checkpoint-every", "1", "--keep", str(keep)]
+    assert main(argv) == 0
+    assert [path.name for path in list_checkpoints(tmp_path)] == [f"step-000000{name}" for name in names]
+
+
+def test_accumulate(capsys, trained, tmp_path):
+    """Sums in another order: float32 rounding, 1e-7 a step, which training lets grow."""
+    argv = ["train", "digits", *TINY, "--run-dir", str(tmp_path / "run"), "--accumulate"]
+    assert main([*argv, "4"]) == 0
+    assert losses(tmp_path / "run") == pytest.approx(losses(trained), rel=1e-4)
+    assert "times the 3 parts of each, got 8; 6 would do" in fails(capsys, *argv, "3")
+
+
+def test_lines_where_there_is_no_terminal(capsys, tmp_path):
+    assert main(["train", "digits", *TINY, "--run-dir", str(tmp_path), "--checkpoint-every", "2"]) == 0
+    said, bar = capsys.readouterr()
+    lines = [re.fullmatch(r"step (\d) of 4: loss (.*), (\d+) images/s, 0 minutes left", x) for x in said.splitlines()]
+    told = {int(line[1]): float(line[2]) for line in lines if line}
+    assert told == pytest.approx({step: losses(tmp_path)[step] for step in (2, 4)}, abs=0.005)  # two digits
+    assert bar == ""
+
+
+def test_the_record_of_a_run(tmp_path):
+    argv = ["train", "digits", *TINY, "--run-dir", str(tmp_path)]
+    assert main(argv) == 0
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["step"], record["processes"]) == (4, 1)
+    assert 0 < record["seconds"] < 60
+    assert record["provenance"]["command"] == " ".join(["python -m ncsn_lib", *argv])
+    assert main(argv) == 0  # nothing left to do, nothing to record
+    assert json.loads((tmp_path / "run.json").read_text()) == record
+
+
+def test_the_clock_goes_on_with_the_run(tmp_path, monkeypatch):
+    """A run that is cut at step 2, after 100 seconds by its record, counts on from there."""
+    argv = ["train", "digits", *TINY, "--run-dir", str(tmp_path), "--checkpoint-every", "2"]
+    assert main([*argv, "--keep", "2"]) == 0
+    record = json.loads((tmp_path / "run.json").read_text())
+    for name in (tmp_path / "step-00000004").iterdir():
+        name.unlink()
+    (tmp_path / "step-00000004").rmdir()
+    (tmp_path / "run.json").write_text(json.dumps({**record, "step": 2, "seconds": 100.0}))
+    assert main(argv) == 0
+    assert 100 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 160
+    assert main([*argv, "--fresh"]) == 0
+    assert json.loads((tmp_path / "run.json").read_text())["seconds"] < 60
+
+
+def test_too_little_memory_on_the_gpu(capsys, tmp_path, monkeypatch):
+    def train_recipe(*given, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB. See the manual")
+
+    monkeypatch.setattr("ncsn_lib.cli.train.train_recipe", train_recipe)
+    said = fails(capsys, "train", "digits", "--run-dir", tmp_path)
+    assert said == (
+        "ncsn_lib: CUDA out of memory; lower --batch-size, or train with --accumulate 2, 4, ... parts of a batch"
+    )
+
+
+def test_a_disk_that_fills_while_training(capsys, tmp_path, monkeypatch):
+    """The third write of weights fails: the run ends, the checkpoint before it stands, and with space it goes on."""
+    write, written = checkpoints._write_to_disk, []
+
+    def full(path, content):
+        written.append(path.name)
+        if written.count("network.safetensors") == 3:
+            path.write_bytes(content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    folder = tmp_path / "run"
+    argv = ["train", "digits", *TINY, "--run-dir", str(folder), "--checkpoint-every", "1"]
+    monkeypatch.setattr(checkpoints, "_write_to_disk", full)
+    said = fails(capsys, *argv)
+    assert f"could not save {folder / 'step-00000003'}: No space left on device; free some space" in said
+    assert said.endswith(f"The last good checkpoint is {folder / 'step-00000002'}")
+    assert load_checkpoint(folder / "step-00000002").step == 2
+    assert not list(folder.glob(".unfinished*"))
+    monkeypatch.undo()
+    assert main(argv) == 0
+    assert f"going on from {folder / 'step-00000002'}" in capsys.readouterr().out
+    assert list(losses(folder)) == [1, 2, 3, 4]
+
+
+# --- list and export
+
+
+def test_list_tells_each_recipes_size_and_cost(capsys):
+    """Parameters as published; operations as counted by others: 19.786 and 3.786 GFLOP a call, thrice that to train."""
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    rows = {line.split()[0]: re.split(r"\s{2,}", line) for line in said[1:]}
+    assert rows.keys() == RECIPES.keys()
+    for name, row in rows.items():
+        assert row[-1] == RECIPES[name].reproduces
+    for name in ("digits", "mnist_small", "mnist_small_wide"):
+        assert rows[name][1] == f"{sum(p.numel() for p in RECIPES[name].build_network().parameters()):,}"
+    assert rows["toy"][1] == f"{2 * 128 + 128 + 128 * 128 + 128 + 128 * 2 + 2:,}"
+    published = {"mnist": "7,638,657", "cifar10": "30,117,635", "celeba": "30,117,635"}
+    published |= {"ncsnv2_cifar10": "29,694,083", "fig1_raw": "1,379,651", "fig1_noise": "1,379,651"}
+    assert {name: rows[name][1] for name in published} == published
+    assert rows["cifar10"][2:5] == ["200,000 x 128", "1.52 EFLOP", "19.8 TFLOP"]
+    assert rows["mnist"][2:5] == ["200,000 x 128", "291 PFLOP", "3.79 TFLOP"]
+
+
+def test_export_is_read_like_a_run(capsys, run, tmp_path):
+    out = tmp_path / "deep" / "digits.safetensors"
+    assert main(["export", "digits", "--run-dir", str(run), "--out", str(out)]) == 0
+    size = out.stat().st_size
+    assert capsys.readouterr().out.strip() == f"the network of step 4 is in {out}, {size / 1e6:.2f} MB"
+    stored, record = load_model(out)
+    whole = load_run(run)
+    count = sum(p.numel() for p in whole.network.parameters())
+    assert 2 * count < size < 2 * count + 8192  # two bytes each, and their names
+    assert record["step"] == 4
+    assert record["provenance"]["command"].startswith("python -m ncsn_lib train digits")
+    found = load_run(out)
+    assert found.recipe == whole.recipe
+    for (name, a), b in zip(found.network.named_parameters(), whole.network.parameters(), strict=True):
+        assert torch.equal(a, b.half().float()), name
+        assert torch.equal(stored[name].float(), a)
+    argv = ["sample", "digits", "--run-dir", str(out), "--num", "2", "--out", str(tmp_path / "two.npy")]
+    assert main(argv) == 0
+    assert np.isfinite(np.load(tmp_path / "two.npy")).all()
+
+
+def test_export_without_a_run_or_with_another_suffix(capsys, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "there is no checkpoint in runs/digits; train one first" in fails(capsys, "export", "digits")
+    said = fails(capsys, "export", "digits", "--run-dir", run, "--out", "digits.pt")
+    assert "--out must end in .safetensors, got digits.pt" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits"]  # the run, and nothing else
+
+
 def test_without_words_it_explains_itself(capsys):
     assert main([]) == 0
     assert main(["--help"]) == 0
-    assert main(["list"]) == 0
-    said = capsys.readouterr().out
-    assert "usage: python -m ncsn_lib COMMAND" in said
-    assert "digits" in said
+    assert "usage: python -m ncsn_lib COMMAND" in capsys.readouterr().out
 
 
 def test_help_names_every_field_with_its_sentence(capsys):

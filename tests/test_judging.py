@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from problems import seeded
-from test_cli import TINY, fails
+from problems import TINY, seeded
+from test_cli import fails
 
 from ncsn_lib.checkpoints import load_model
 from ncsn_lib.classifiers import classifier_accuracy, load_classifier

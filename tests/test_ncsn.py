@@ -1,4 +1,7 @@
-"""NCSN and NCSNv2: their blocks against literal formulas, their sizes, and what bad input gets."""
+"""NCSN and NCSNv2: their blocks against literal formulas, their sizes, and what bad input gets.
+
+What holds for them as for any network of images is tested of the network of Fig. 1 here, too.
+"""
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from ncsn_lib.networks.layers import (
 )
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
+from ncsn_lib.networks.score_resnet import ScoreResNet
 from ncsn_lib.schedules import geometric_sigmas
 
 SIGMAS = geometric_sigmas(1.0, 0.01, 10)
@@ -27,6 +31,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def network(request):
     torch.manual_seed(0)
     return request.param(SIGMAS, 3, 4)
+
+
+@pytest.fixture(params=[*NETWORKS, ScoreResNet])
+def image_network(request):
+    """Any network of three channels whose score does not start at zero."""
+    torch.manual_seed(0)
+    return request.param(3, 8) if request.param is ScoreResNet else request.param(SIGMAS, 3, 4)
 
 
 def images(*shape, dtype=torch.float32, seed=0):
@@ -177,8 +188,8 @@ def test_any_even_size(network, shape):
     assert score.isfinite().all()
 
 
-def test_an_example_does_not_see_the_others(network):
-    network = network.double()
+def test_an_example_does_not_see_the_others(image_network):
+    network = image_network.double()
     x, sigma = images(3, 3, 8, 8, dtype=torch.float64), SIGMAS[[0, 4, 9]].double()
     together = network(x, sigma)
     for b in range(3):
@@ -209,9 +220,9 @@ def test_every_parameter_of_the_levels_seen_gets_a_gradient(network):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_gradient_in_x_is_right(network):
+def test_gradient_in_x_is_right(image_network):
     """A finite difference along one direction, in float64: error about 1e-8 of the value for a step of 1e-5."""
-    network = network.double()
+    network = image_network.double()
     sigma, direction = SIGMAS[[1, 6]].double(), torch.randn(2, 3, 4, 4, dtype=torch.float64)
     x = images(2, 3, 4, 4, dtype=torch.float64).requires_grad_()
     weights = torch.randn(2, 3, 4, 4, dtype=torch.float64)
@@ -222,30 +233,30 @@ def test_gradient_in_x_is_right(network):
     torch.testing.assert_close((ahead - behind) / 2e-5, (gradient * direction).sum(), rtol=1e-5, atol=1e-6)
 
 
-def test_channels_last_is_a_matter_of_memory_only(network):
+def test_channels_last_is_a_matter_of_memory_only(image_network):
     x = images(2, 3, 8, 8)
-    expected = network(x, SIGMAS[:2])
-    network = network.to(memory_format=torch.channels_last)
-    score = network(x.to(memory_format=torch.channels_last), SIGMAS[:2])
+    expected = image_network(x, SIGMAS[:2])
+    image_network = image_network.to(memory_format=torch.channels_last)
+    score = image_network(x.to(memory_format=torch.channels_last), SIGMAS[:2])
     # Float32 sums in another order, through some 60 layers.
     torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
-def test_bf16_autocast_returns_near_scores_in_float32(network):
+def test_bf16_autocast_returns_near_scores_in_float32(image_network):
     x = images(2, 3, 8, 8)
-    expected = network(x, SIGMAS[:2])
+    expected = image_network(x, SIGMAS[:2])
     with torch.autocast("cpu", torch.bfloat16):
-        score = network(x, SIGMAS[:2])
+        score = image_network(x, SIGMAS[:2])
     assert score.dtype == torch.float32
     # Measured: 0.01 to 0.03 at ngf 4 to 128; a wrong dtype or a lost mean gives far more than 0.1.
     assert (score - expected).norm() < 0.1 * expected.norm()
 
 
-def test_compiles_into_one_graph(network):
+def test_compiles_into_one_graph(image_network):
     x = images(2, 3, 4, 4)
     with torch.no_grad():
-        compiled = torch.compile(network, backend="eager", fullgraph=True)
-        torch.testing.assert_close(compiled(x, SIGMAS[:2]), network(x, SIGMAS[:2]))
+        compiled = torch.compile(image_network, backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x, SIGMAS[:2]), image_network(x, SIGMAS[:2]))
 
 
 # --- the level that a sigma is

@@ -1,10 +1,14 @@
-"""The small networks: sizes counted by hand, what they start as, what they take."""
+"""The small networks and that of Fig. 1: their sizes, what they start as, what they take."""
 
 import pytest
 import torch
-from problems import seeded
+from problems import normal, seeded
 
+from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
 from ncsn_lib.networks import MLP, UNet
+from ncsn_lib.networks.score_resnet import ResidualUnit, ScoreResNet
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_papers_toy_network():
@@ -71,6 +75,90 @@ def test_the_level_matters(unet):
     assert not torch.allclose(a, b)
 
 
+# --- the network of Fig. 1
+
+
+def test_the_size_of_the_network_of_fig_1():
+    """As the authors' code builds it, run for the purpose; and the same counted by hand, unit by unit."""
+
+    def conv(inputs, outputs):
+        return 9 * inputs * outputs + outputs
+
+    def unit(inputs, outputs, shortcut):
+        norms = 2 * 2 * outputs
+        return conv(inputs, outputs) + conv(outputs, outputs) + norms + shortcut * conv(inputs, outputs)
+
+    level = [unit(32, 32, 0), unit(64, 64, 0), unit(128, 128, 0)]
+    down = [unit(32, 64, 1), unit(64, 128, 1)]
+    # Going up, the second convolution is the one that changes nothing but the size: as many weights.
+    up = [unit(128, 64, 1), unit(64, 32, 1)]
+    by_hand = conv(3, 32) + conv(32, 3) + sum(2 * size for size in level) + sum(down) + sum(up)
+    assert sum(p.numel() for p in ScoreResNet().parameters()) == by_hand == 1_379_651
+
+
+@pytest.fixture
+def resnet():
+    """In groups of two channels: in groups of one a norm takes every bias before it away."""
+    torch.manual_seed(0)
+    return ScoreResNet(2, 16).double()
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 4, 4), (2, 2, 8, 12), (1, 2, 28, 28)])
+def test_it_keeps_the_shape_of_its_images(resnet, shape):
+    score = resnet(normal(*shape), torch.ones(shape[0]).double())
+    assert score.shape == shape
+    assert score.isfinite().all()
+
+
+@pytest.mark.parametrize(("resize", "size"), [("", 8), ("down", 4), ("up", 16)])
+def test_a_unit_halves_or_doubles(resize, size):
+    outputs = 16 if resize else 8
+    assert ResidualUnit(8, outputs, resize=resize)(torch.zeros(1, 8, 8, 8)).shape == (1, outputs, size, size)
+
+
+def test_it_knows_no_noise_level(resnet):
+    x = normal(2, 2, 8, 8)
+    assert torch.equal(resnet(x, torch.zeros(2).double()), resnet(x, torch.tensor([0.5, 1.0]).double()))
+
+
+def test_sliced_score_matching_trains_all_of_it(resnet):
+    """The loss differentiates the score in x, and training differentiates that: all parameters must be reached."""
+    x = torch.rand(3, 2, 8, 8, generator=seeded()).double()
+    projections = gaussian_projections(x, 1, seeded(1))
+    loss = sliced_score_matching_vr_loss(resnet, x, torch.zeros(3).double(), projections).mean()
+    slopes = torch.autograd.grad(loss, list(resnet.parameters()), allow_unused=True)
+    for (name, _), slope in zip(resnet.named_parameters(), slopes, strict=True):
+        assert slope is not None, name
+        assert slope.isfinite().all(), name
+        assert slope.abs().max() > 1e-6, name  # far above rounding, 1e-16
+
+
+def test_its_second_derivatives_are_right(resnet):
+    """Against finite differences, along random directions: the slope of the slope that the sliced loss trains on."""
+    x = torch.rand(1, 2, 4, 4, generator=seeded()).double().requires_grad_()
+    sigma = torch.ones(1).double()
+    torch.autograd.gradcheck(lambda x: resnet(x, sigma), x, fast_mode=True)
+    torch.autograd.gradgradcheck(lambda x: resnet(x, sigma), x, fast_mode=True)
+
+
+def test_every_parameters_slope_is_right(resnet):
+    """Central differences along a random direction in all parameters at once, in float64."""
+    x, weights, sigma = normal(2, 2, 8, 8), normal(2, 2, 8, 8, seed=1), torch.ones(2).double()
+    parameters = list(resnet.parameters())
+    directions = [normal(*p.shape, seed=n) for n, p in enumerate(parameters)]
+    slopes = torch.autograd.grad((resnet(x, sigma) * weights).sum(), parameters)
+    expected = sum((slope * direction).sum() for slope, direction in zip(slopes, directions, strict=True))
+    values, step = [], 1e-6
+    for sign in (1, -1):
+        with torch.no_grad():
+            moved = {
+                name: p + sign * step * d for (name, p), d in zip(resnet.named_parameters(), directions, strict=True)
+            }
+            values.append((torch.func.functional_call(resnet, moved, (x, sigma)) * weights).sum())
+    # The step's square, 1e-12, times a third derivative, and rounding of 1e-16 / 1e-6 of values below 1e3.
+    torch.testing.assert_close((values[0] - values[1]) / (2 * step), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -82,6 +170,12 @@ def test_the_level_matters(unet):
         (lambda: UNet(1, (8, 16))(torch.zeros(1, 1, 7, 8), torch.ones(1)), "multiples of 2, got"),
         (lambda: UNet(1, (8,))(torch.zeros(1, 3, 8, 8), torch.ones(1)), r"x must be \(B, 1, H, W\)"),
         (lambda: UNet(1, (8,))(torch.zeros(2, 1, 8, 8), torch.ones(1)), r"sigma must be \(2,\)"),
+        (lambda: ScoreResNet(0), "channels must be at least 1, got 0"),
+        (lambda: ScoreResNet(3, 12), "features must be a multiple of 8, got 12"),
+        (lambda: ScoreResNet(3, 0), "features must be a multiple of 8, got 0"),
+        (lambda: ScoreResNet(3, 8)(torch.zeros(1, 1, 8, 8), torch.ones(1)), r"x must be \(B, 3, H, W\).*1, 1, 8, 8"),
+        (lambda: ScoreResNet(3, 8)(torch.zeros(1, 3, 6, 8), torch.ones(1)), r"multiples of 4, got \(1, 3, 6, 8\)"),
+        (lambda: ScoreResNet(3, 8)(torch.zeros(2, 3, 8, 8), torch.ones(1)), r"sigma must be \(2,\)"),
     ],
 )
 def test_bad_input(call, message):

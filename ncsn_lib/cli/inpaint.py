@@ -59,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
     chosen = unit_images(images[torch.randperm(len(images), generator=generator)[: options.num]])
     known = chosen.repeat_interleave(options.completions, dim=0)
     settings = trained.recipe.sampling.inpainting
-    total = len(known) * len(trained.recipe.noise.sigmas()) * settings.num_steps
+    total = len(known) * settings.num_calls(trained.recipe.noise.num_levels)
     with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
         done = inpaint_run(trained, known, mask, seed=options.seed, renoise=options.renoise, callback=bar.update)
     done = done.view(len(chosen), options.completions, *shape)

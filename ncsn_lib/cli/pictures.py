@@ -1,6 +1,7 @@
 """Images as files: grids, arrays, animations."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -33,18 +34,35 @@ def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: fl
         durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
         first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)
         return
+    _write_video(pictures + [pictures[-1]] * round(rate * hold), out, rate)
+
+
+def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
+    """Hand pictures (H, W, 3) to ffmpeg, and see that all arrived: it reports no error of its own."""
+    ffmpeg = find_ffmpeg()
+    height, width = pictures[0].shape[:2]
+    writer = ffmpeg.write_frames(str(out), (width, height), fps=rate, macro_block_size=4, ffmpeg_log_level="quiet")
+    try:
+        writer.send(None)  # starts ffmpeg
+        for array in pictures:
+            writer.send(np.ascontiguousarray(array))
+        writer.close()
+        written, _ = ffmpeg.count_frames_and_secs(str(out))
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"could not write {out}; free some space or choose another folder") from error
+    if written != len(pictures):
+        raise OSError(f"{out} holds {written} of {len(pictures)} frames; free some space or choose another folder")
+
+
+def find_ffmpeg() -> ModuleType:
+    """The package imageio-ffmpeg; a `UserError` that says how to install it where it is absent."""
     try:
         import imageio_ffmpeg
     except ImportError as error:
         raise UserError(
-            "an .mp4 needs the package imageio-ffmpeg: pip install imageio-ffmpeg; a .gif does not"
+            f'an .mp4 needs imageio-ffmpeg ({error}); install it with: pip install "ncsn_lib[video]", or choose a .gif'
         ) from error
-    height, width = pictures[0].shape[:2]
-    writer = imageio_ffmpeg.write_frames(str(out), (width, height), fps=rate, macro_block_size=4)
-    writer.send(None)  # starts ffmpeg
-    for array in pictures + [pictures[-1]] * round(rate * hold):
-        writer.send(np.ascontiguousarray(array))
-    writer.close()
+    return imageio_ffmpeg
 
 
 def picture(images: Tensor, columns: int | None = None) -> np.ndarray:
@@ -65,6 +83,7 @@ def read_mask(path: Path, shape: tuple[int, int]) -> Tensor:
         values = np.asarray(image.convert("L"))
     if values.shape != shape:
         raise UserError(
-            f"the mask must have the images' size {shape[1]}x{shape[0]}, got {path} of {values.shape[::-1]}"
+            f"the mask must have the images' size {shape[1]}x{shape[0]}, "
+            f"got {path} of {values.shape[1]}x{values.shape[0]}"
         )
     return torch.from_numpy(values >= 128)

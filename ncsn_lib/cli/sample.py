@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
-from ncsn_lib.cli.pictures import write_animation, write_images
+from ncsn_lib.cli.pictures import find_ffmpeg, write_animation, write_images
 from ncsn_lib.protocol import check_count
 from ncsn_lib.sampling import sample_run, sample_to_shards, sample_trajectory
 
@@ -57,3 +57,5 @@ def _check(options: SampleOptions) -> None:
         check_count(name, getattr(options, name))
     check_count("frames", options.frames, minimum=2)
     check_suffix(options.out, (".png", ".npy", ".gif", ".mp4", ""))
+    if options.out.suffix == ".mp4":
+        find_ffmpeg()

@@ -16,7 +16,15 @@ from pathlib import Path
 import torch
 
 from ncsn_lib.checkpoints import list_checkpoints
-from ncsn_lib.cli.options import RunOptions, find_device, load_training_images, parse, run_folder, take_recipe
+from ncsn_lib.cli.options import (
+    RunOptions,
+    UserError,
+    find_device,
+    load_training_images,
+    parse,
+    run_folder,
+    take_recipe,
+)
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.cli.quality import quick_distance
 from ncsn_lib.distributed import Processes, join_processes
@@ -99,6 +107,8 @@ def _check(options: TrainOptions, recipe: Recipe) -> None:
     if options.sample_every is not None:
         check_count("sample_every", options.sample_every)
         recipe.check_sampling()
+    if options.tensorboard:
+        _summary_writer()
 
 
 def _prepare(folder: Path, fresh: bool, processes: Processes) -> None:
@@ -203,12 +213,19 @@ def _clock(
 
 @contextlib.contextmanager
 def _tensorboard(folder: Path) -> Iterator[Callable]:
+    with _summary_writer()(folder) as writer:
+        yield lambda state, loss: writer.add_scalar("loss", loss, state.step)
+
+
+def _summary_writer() -> type:
+    """What writes for TensorBoard; a `UserError` that says how to install it where it is absent."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
-    with SummaryWriter(folder) as writer:
-        yield lambda state, loss: writer.add_scalar("loss", loss, state.step)
+        raise UserError(
+            f'--tensorboard needs tensorboard ({error}); install it with: pip install "ncsn_lib[tensorboard]"'
+        ) from error
+    return SummaryWriter
 
 
 def _grids(recipe: Recipe, folder: Path, every: int) -> Callable[[TrainingState, float], None]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def elu(x: Tensor) -> Tensor:
@@ -22,6 +22,14 @@ def elu(x: Tensor) -> Tensor:
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.elu(x)
     return _ELU.apply(x)
+
+
+class ELU(nn.Module):
+    """`elu` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same."""
+        return elu(x)
 
 
 class _ELU(torch.autograd.Function):

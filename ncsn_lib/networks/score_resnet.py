@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from ncsn_lib.networks.elementwise import ELU, elu
 from ncsn_lib.protocol import check_count, per_example
 
 
@@ -60,7 +61,7 @@ class ScoreResNet(nn.Module):
         per_example(sigma, x)
         if x.ndim != 4 or x.shape[1] != self.channels or any(size % 4 for size in x.shape[2:]):
             raise ValueError(f"x must be (B, {self.channels}, H, W) with H and W multiples of 4, got {tuple(x.shape)}")
-        return self.decoder(self.encoder(2 * x - 1))
+        return self.decoder(self.encoder(2 * x - 1)).to(x.dtype)  # autocast rounds to 16 bits
 
 
 class ResidualUnit(nn.Module):
@@ -80,8 +81,8 @@ class ResidualUnit(nn.Module):
             up = {"stride": 2, "padding": 1, "output_padding": 1}
             second = nn.ConvTranspose2d(out_channels, out_channels, 3, **up)
             self.shortcut = nn.ConvTranspose2d(in_channels, out_channels, 3, **up)
-        self.main = nn.Sequential(first, nn.GroupNorm(8, out_channels), nn.ELU(), second, nn.GroupNorm(8, out_channels))
+        self.main = nn.Sequential(first, nn.GroupNorm(8, out_channels), ELU(), second, nn.GroupNorm(8, out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
-        return nn.functional.elu(self.main(x) + self.shortcut(x))
+        return elu(self.main(x) + self.shortcut(x))
