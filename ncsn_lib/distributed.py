@@ -27,7 +27,7 @@ class Processes:
         """The network, its gradients averaged over the processes as the backward pass makes them."""
         if self.size == 1:
             return network
-        return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(network)
 
     def averages_later(self, network: nn.Module) -> contextlib.AbstractContextManager:
         """Within it a backward pass of what `wrap` returned adds to the gradients and does not average them yet."""

@@ -16,6 +16,7 @@ from problems import TINY
 from ncsn_lib import checkpoints
 from ncsn_lib.checkpoints import list_checkpoints, load_checkpoint, load_model
 from ncsn_lib.cli import main
+from ncsn_lib.cli.train import StopSignal
 from ncsn_lib.recipes import RECIPES
 from ncsn_lib.runs import load_run
 
@@ -225,6 +226,21 @@ def test_the_clock_goes_on_with_the_run(tmp_path, monkeypatch):
     assert 100 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 160
     assert main([*argv, "--fresh"]) == 0
     assert json.loads((tmp_path / "run.json").read_text())["seconds"] < 60
+
+
+def test_the_clock_of_a_run_that_is_stopped(tmp_path, monkeypatch):
+    """A signal at step 3 saves that step, so its seconds count."""
+    asked = []
+    monkeypatch.setattr(StopSignal, "__call__", lambda stop: asked.append(stop) or len(asked) == 3)
+    argv = ["train", "digits", *TINY, "--run-dir", str(tmp_path)]
+    assert main(argv) >= 128
+    first = json.loads((tmp_path / "run.json").read_text())
+    last = load_checkpoint(list_checkpoints(tmp_path)[-1]).step
+    assert first["step"] == last == 3
+    assert main(argv) == 0
+    second = json.loads((tmp_path / "run.json").read_text())
+    assert second["step"] == 4
+    assert second["seconds"] >= first["seconds"] > 0
 
 
 def test_too_little_memory_on_the_gpu(capsys, tmp_path, monkeypatch):

@@ -138,7 +138,7 @@ def _train(
         callbacks: list[Callable[[TrainingState, float], None]] = []
         if processes.rank == 0:
             callbacks.append(stack.enter_context(_progress(recipe, device, options)))
-            callbacks.append(_clock(recipe, folder, device, processes, options, command))
+            callbacks.append(stack.enter_context(_clock(recipe, folder, device, processes, options, command)))
             if options.tensorboard:
                 callbacks.append(stack.enter_context(_tensorboard(folder / "tensorboard")))
             if options.sample_every is not None:
@@ -195,20 +195,30 @@ def _progress(recipe: Recipe, device: torch.device, options: TrainOptions) -> It
         yield report
 
 
+@contextlib.contextmanager
 def _clock(
     recipe: Recipe, folder: Path, device: torch.device, processes: Processes, options: TrainOptions, command: str
-) -> Callable[[TrainingState, float], None]:
+) -> Iterator[Callable]:
     """Keeps `run.json`: what was run, where, and how many seconds its steps took up to the last checkpoint."""
     path = folder / "run.json"
     earlier = 0.0 if options.fresh or not path.exists() else json.loads(path.read_text())["seconds"]
-    begun = time.perf_counter()
+    begun, reached = time.perf_counter(), 0
+
+    def note() -> None:
+        spent = {"step": reached, "seconds": round(earlier + time.perf_counter() - begun, 1)}
+        write_result(path, spent | {"processes": processes.size, "provenance": provenance(command, device)})
 
     def report(state: TrainingState, loss: float) -> None:
-        if state.step % options.checkpoint_every == 0 or state.step == recipe.training.num_steps:
-            spent = {"step": state.step, "seconds": round(earlier + time.perf_counter() - begun, 1)}
-            write_result(path, spent | {"processes": processes.size, "provenance": provenance(command, device)})
+        nonlocal reached
+        reached = state.step
+        if reached % options.checkpoint_every == 0 or reached == recipe.training.num_steps:
+            note()
 
-    return report
+    try:
+        yield report
+    except TrainingInterrupted:  # which saved a checkpoint, too
+        note()
+        raise
 
 
 @contextlib.contextmanager
