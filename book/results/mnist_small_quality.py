@@ -32,11 +32,12 @@ def judge(images, references):
 def measure(name, references):
     run = load_run(MODELS / f"{name}.safetensors")
     begun = time.perf_counter()
-    sample_run(run, 64)
+    sample_run(run, 64, bfloat16=True)
     seconds = time.perf_counter() - begun
-    images = sample_run(run, NUM, seed=1)
+    images = sample_run(run, NUM, seed=1, bfloat16=True)
     calls = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
-    return {"name": name, **judge(images, references), "calls": calls, "seconds_for_64": round(seconds, 2), "seed": 1}
+    how = {"calls": calls, "seconds_for_64": round(seconds, 2), "seed": 1, "bfloat16": True}
+    return {"name": name, **judge(images, references), **how}
 
 
 if __name__ == "__main__":
