@@ -205,7 +205,7 @@ def _clock(
     begun, reached = time.perf_counter(), 0
 
     def note() -> None:
-        spent = {"step": reached, "seconds": round(earlier + time.perf_counter() - begun, 1)}
+        spent = {"step": reached, "seconds": round(earlier + time.perf_counter() - begun, 3)}
         write_result(path, spent | {"processes": processes.size, "provenance": provenance(command, device)})
 
     def report(state: TrainingState, loss: float) -> None:
