@@ -126,10 +126,10 @@ def train_recipe(
             _append_rows(folder / "quality.csv", ("step", "quality"), [(state.step, value)])
 
     def after_step(state: TrainingState, loss: float) -> None:
-        losses.append((state.step, loss))
-        at_end = state.step == recipe.training.num_steps
-        if processes.rank == 0 and (state.step % checkpoint_every == 0 or at_end):
-            save(state)
+        if processes.rank == 0:
+            losses.append((state.step, loss))
+            if state.step % checkpoint_every == 0 or state.step == recipe.training.num_steps:
+                save(state)
         if callback is not None:
             callback(state, loss)
 
@@ -147,7 +147,7 @@ def train_recipe(
     except NonFiniteLossError as error:
         raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
     if state.step < recipe.training.num_steps:
-        if processes.rank == 0 and losses:
+        if losses:
             save(state)
         processes.wait()
         raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")

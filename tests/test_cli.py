@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -120,6 +121,8 @@ def test_fresh_deletes_nothing_before_all_is_checked(capsys, run, pictures):
     argv = ["train", "digits", "--fresh", "--run-dir", run]
     assert "images must be (N, 1, 8, 8)" in fails(capsys, *argv, "--data", pictures)
     assert "batch_size must be at most the number of images, 1437" in fails(capsys, *argv, "--batch-size=2000")
+    assert "quality_every must be at least 1, got 0" in fails(capsys, *argv, "--quality-every", "0")
+    assert "cannot read none.json" in fails(capsys, *argv, "--quality-every", "500", "--classifier", "none.safetensors")
     assert sorted(run.rglob("*")) == before
 
 
@@ -439,3 +442,12 @@ def test_a_missing_gpu(capsys):
         assert f"cuda:{index} cannot be used here" in fails(capsys, "train", "digits", "--device", f"cuda:{index}")
     else:
         assert "--device cuda cannot be used here" in fails(capsys, "train", "digits", "--device", "cuda")
+
+
+def test_fresh_begins_the_measurements_anew(run):
+    """The best of the run that is deleted is no measure of the new one."""
+    shutil.copytree(run / "step-00000004", run / "best" / "step-00000004")
+    (run / "quality.csv").write_text("step,quality\r\n4,0.0\r\n")
+    assert main(["train", "digits", *TINY, "--run-dir", str(run), "--fresh"]) == 0
+    assert list_checkpoints(run / "best") == []
+    assert not (run / "quality.csv").exists()

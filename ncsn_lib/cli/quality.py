@@ -36,7 +36,6 @@ def quick_distance(
     Returns:
         A function of the run as it stands.
     """
-    recipe.check_sampling()
     if inception:
         extractor = load_inception(device=device)
 

@@ -61,9 +61,9 @@ class TrainOptions(RunOptions):
     classifier: Path | None = None
     """The classifier for it. By default runs/classifiers/DATASET.safetensors, made by train-classifier."""
     tensorboard: bool = False
-    """Write the loss and the speed for TensorBoard, too, in the run's folder."""
+    """Write the loss for TensorBoard, too, in the run's folder."""
     fresh: bool = False
-    """Delete the folder's checkpoints and start anew."""
+    """Delete the folder's checkpoints, the best one and its measurements among them, and start anew."""
     data: Path | None = None
     """A folder or zip of images to train on, in place of the recipe's data set; they are cropped and resized to it."""
     skip_broken: bool = False
@@ -86,14 +86,18 @@ def run(argv: Sequence[str]) -> int:
         recipe, images = load_training_images(recipe, options.data, options.skip_broken, options.cache)
         check_images(recipe, images)  # before --fresh deletes anything
         check_shares(recipe.training.batch_size, processes.size, options.accumulate)
+        quality = None
+        if options.quality_every is not None and processes.rank == 0:
+            chosen = {"inception": options.inception, "classifier": options.classifier}
+            quality = quick_distance(recipe, images, device, **chosen)
         folder = run_folder(options, recipe)
         _prepare(folder, options.fresh, processes)
         try:
-            done = _train(recipe, folder, images, device, options, processes, stop, command)
+            done = _train(recipe, folder, images, device, options, processes, stop, quality, command)
         except TrainingInterrupted as interrupted:
             if processes.rank == 0:
                 print(f"ncsn_lib: {interrupted}; run the same command to go on", file=sys.stderr)
-            return 128 + stop.signal
+            return 128 + (stop.signal or signal.SIGTERM)  # where another process got the signal, it was a cluster's
     if processes.rank == 0:
         last = list_checkpoints(folder)[-1]
         print(f"{done.step} steps done; the network is in {last}, the losses in {folder / 'loss.csv'}")
@@ -102,10 +106,12 @@ def run(argv: Sequence[str]) -> int:
 
 def _check(options: TrainOptions, recipe: Recipe) -> None:
     """Every option that can be wrong, before anything is loaded."""
-    check_every(options.checkpoint_every, options.quality_every or options.checkpoint_every)
+    every = options.checkpoint_every
+    check_every(every, every if options.quality_every is None else options.quality_every)
     check_count("keep", options.keep)
     if options.sample_every is not None:
         check_count("sample_every", options.sample_every)
+    if options.sample_every is not None or options.quality_every is not None:
         recipe.check_sampling()
     if options.tensorboard:
         _summary_writer()
@@ -116,8 +122,9 @@ def _prepare(folder: Path, fresh: bool, processes: Processes) -> None:
     if processes.rank == 0:
         saved = list_checkpoints(folder)
         if fresh:
-            for checkpoint in saved:
+            for checkpoint in [*saved, *list_checkpoints(folder / "best")]:
                 shutil.rmtree(checkpoint)
+            (folder / "quality.csv").unlink(missing_ok=True)
         elif saved:
             print(f"going on from {saved[-1]}")
     processes.wait()
@@ -131,6 +138,7 @@ def _train(
     options: TrainOptions,
     processes: Processes,
     stop: "StopSignal",
+    quality: Callable[[Run], float] | None,
     command: str,
 ) -> Run:
     """Train, with a bar, a table for TensorBoard and grids of samples where they are asked for."""
@@ -148,10 +156,6 @@ def _train(
             for callback in callbacks:
                 callback(state, loss)
 
-        quality = None
-        if options.quality_every is not None and processes.rank == 0:
-            chosen = {"inception": options.inception, "classifier": options.classifier}
-            quality = quick_distance(recipe, images, device, **chosen)
         return train_recipe(
             recipe,
             folder,
