@@ -60,7 +60,7 @@ from ncsn_lib.samplers import (
     langevin_step,
     metropolis_adjusted_langevin_dynamics,
 )
-from ncsn_lib.sampling import inpaint_run, interpolate_run, sample_run, sample_to_shards, sample_trajectory
+from ncsn_lib.sampling import inpaint_run, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
@@ -117,6 +117,7 @@ __all__ = [
     "load_images",
     "load_mnist",
     "load_run",
+    "make_mask",
     "metropolis_adjusted_langevin_dynamics",
     "mmd_squared",
     "mode_mass",

@@ -102,6 +102,8 @@ class ConsistentSamplingSettings:
     It may take other levels than the network was trained on, where that takes any sigma, as the U-Net does.
     """
 
+    denoise: ClassVar[bool] = True
+    """It always ends with a denoising step."""
     num_levels: int = 24
     """The number of levels, geometric from sigma_1: the calls of the network."""
     sigma_min: float = 0.01
@@ -282,6 +284,11 @@ class Recipe:
             x, sigma = torch.empty(1, *self.image_shape), torch.empty(1)
         return sum(p.numel() for p in network.parameters()), count_flops(lambda: network(x, sigma))
 
+    def training_operations(self) -> int:
+        """The floating-point operations of the whole training."""
+        _, call = self.size()
+        return self.loss.cost_in_calls * call * self.training.num_steps * self.training.batch_size
+
     def objective(self) -> Objective:
         """What training minimises."""
         return self.loss.objective(self.noise.sigmas())
@@ -385,17 +392,8 @@ DIGITS = Recipe(
     reproduces="the whole method on a laptop",
     dataset="digits",
     image_shape=(1, 8, 8),
-    # Ours: found by trying; the paper has no experiment of this size.
-    training=TrainingSettings(
-        num_steps=900,
-        batch_size=64,
-        learning_rate=2e-3,
-        betas=(0.9, 0.99),
-        warmup_steps=100,
-        cosine_decay=True,
-        max_grad_norm=1.0,
-        ema_decay=0.998,
-    ),
+    # The paper has no experiment of this size.
+    training=dataclasses.replace(SMALL_TRAINING, num_steps=900, ema_decay=0.998, bfloat16=False),
     sampling=SamplingSettings(eps=1e-4, num_steps=10, denoise=True),
 )
 MNIST_SMALL = Recipe(

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from ncsn_lib.checkpoints import write_file
 from ncsn_lib.protocol import ScoreFn, check_count
+from ncsn_lib.provenance import write_result
 from ncsn_lib.runs import Run
 from ncsn_lib.samplers import Callback, SamplerStep, inpaint
 from ncsn_lib.training import step_generator
 
+MASKS = ("left", "right", "top", "bottom", "box", "random")
+"""The names of the masks."""
 Progress = Callable[[int], None]
 """Is called after each call of the network with the number of images in the batch."""
 
@@ -206,6 +209,35 @@ def inpaint_run(
     ).cpu()
 
 
+def make_mask(name: str, shape: tuple[int, int], *, seed: int = 0) -> Tensor:
+    """A mask for inpainting: what is given of each image.
+
+    Args:
+        name: left, right, top or bottom for that half; box for all but the middle; random for a fifth of the pixels.
+        shape: (H, W) of the images.
+        seed: of the random pixels.
+
+    Returns:
+        (H, W) bool, true where a pixel is given.
+
+    Raises:
+        ValueError: another name.
+    """
+    rows, columns = (torch.arange(size).float() / size for size in shape)
+    middle = (rows - 0.5).abs()[:, None].maximum((columns - 0.5).abs()) <= 0.25
+    masks = {
+        "left": (columns < 0.5).expand(shape),
+        "right": (columns >= 0.5).expand(shape),
+        "top": (rows < 0.5)[:, None].expand(shape),
+        "bottom": (rows >= 0.5)[:, None].expand(shape),
+        "box": ~middle,
+        "random": torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.2,
+    }
+    if name not in masks:
+        raise ValueError(f"a mask must be {', '.join(MASKS)}, got {name!r}")
+    return masks[name]
+
+
 def batch_sizes(num: int, batch_size: int) -> list[int]:
     """How many images each batch has, all `batch_size` but for the last."""
     check_count("num", num)
@@ -242,7 +274,7 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
         if different:
             raise ValueError(f"{folder} holds other samples ({', '.join(different)} differ); choose another folder")
     else:
-        write_file(path, (json.dumps(record, indent=2) + "\n").encode())
+        write_result(path, record)
 
 
 def _read_record(path: Path) -> dict[str, Any]:

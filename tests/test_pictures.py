@@ -9,11 +9,10 @@ from problems import seeded
 from test_cli import fails
 
 from ncsn_lib.cli import main
-from ncsn_lib.cli.inpaint import MASKS, make_mask
 from ncsn_lib.cli.pictures import picture, write_animation
 from ncsn_lib.data import load_digits, unit_images
 from ncsn_lib.runs import load_run
-from ncsn_lib.sampling import interpolate_run, sample_run, sample_to_shards, sample_trajectory
+from ncsn_lib.sampling import MASKS, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 QUICK = ["--sampling.num-steps", "1"]
@@ -133,7 +132,7 @@ def test_inpaint_keeps_what_is_given(capsys, run, tmp_path, name):
     out = tmp_path / "completed.npy"
     draw("inpaint", run, out, "--mask", name, "--num", 3, "--completions", 2)
     assert capsys.readouterr().out.strip() == f"2 completions of each of 3 images are in {out}"
-    mask = make_mask("random", (8, 8), 0) if name == "random" else given(name)
+    mask = make_mask("random", (8, 8), seed=0) if name == "random" else given(name)
     completions = torch.from_numpy(np.load(out))
     assert completions.shape == (3, 2, 1, 8, 8)
     digits = unit_images(load_digits("test").images)
@@ -146,10 +145,10 @@ def test_inpaint_keeps_what_is_given(capsys, run, tmp_path, name):
 
 
 def test_a_random_mask_gives_a_fifth():
-    mask = make_mask("random", (200, 200), 0)
+    mask = make_mask("random", (200, 200), seed=0)
     assert abs(mask.float().mean() - 0.2) < 5 * (0.2 * 0.8 / 40_000) ** 0.5  # five binomial standard errors
-    assert torch.equal(mask, make_mask("random", (200, 200), 0))
-    assert not torch.equal(mask, make_mask("random", (200, 200), 1))
+    assert torch.equal(mask, make_mask("random", (200, 200), seed=0))
+    assert not torch.equal(mask, make_mask("random", (200, 200), seed=1))
 
 
 def test_inpaint_draws_rows(run, tmp_path):
@@ -228,3 +227,8 @@ def test_mistakes_leave_nothing_behind(capsys, tmp_path, monkeypatch, argv, mess
     monkeypatch.chdir(tmp_path)
     assert message in fails(capsys, *argv)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mask_that_has_no_name():
+    with pytest.raises(ValueError, match="a mask must be left, right, top, bottom, box, random, got 'middle'"):
+        make_mask("middle", (8, 8))

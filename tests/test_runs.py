@@ -335,3 +335,9 @@ def test_the_digits_recipe_learns():
     draws = recipe.objective().draw(held_out, generator)
     with torch.no_grad():
         assert recipe.objective().loss(state.ema.module, held_out, draws).item() < 22
+
+
+def test_what_a_training_costs():
+    """Three calls of 19.786 GFLOP (a call of the published network) for each of 200,000 x 128 images."""
+    recipe = RECIPES["cifar10"]
+    assert recipe.training_operations() == pytest.approx(3 * 19.786e9 * 200_000 * 128, rel=1e-4)

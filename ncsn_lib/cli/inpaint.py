@@ -18,9 +18,7 @@ from ncsn_lib.cli.options import (
 from ncsn_lib.cli.pictures import read_mask, write_images
 from ncsn_lib.data import unit_images
 from ncsn_lib.protocol import check_count
-from ncsn_lib.sampling import inpaint_run
-
-MASKS = ("left", "right", "top", "bottom", "box", "random")
+from ncsn_lib.sampling import MASKS, inpaint_run, make_mask
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     title = f"inpaint {recipe.name}"
     options, trained = load_with_settings(title, recipe, InpaintOptions(), argv, _check)
     shape = trained.recipe.image_shape
-    mask = make_mask(options.mask, shape[1:], options.seed)
+    mask = find_mask(options.mask, shape[1:], options.seed)
     images = load_test_images(trained.recipe, options.data)
     generator = torch.Generator().manual_seed(options.seed)
     chosen = unit_images(images[torch.randperm(len(images), generator=generator)[: options.num]])
@@ -73,24 +71,10 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def make_mask(name: str, shape: tuple[int, int], seed: int) -> Tensor:
-    """(H, W) bool, true where a pixel is given, by its name or from a picture.
-
-    Raises:
-        UserError: no such name and no such picture, or a picture of another size.
-    """
-    rows, columns = (torch.arange(size).float() / size for size in shape)
-    middle = (rows - 0.5).abs()[:, None].maximum((columns - 0.5).abs()) <= 0.25
-    named = {
-        "left": (columns < 0.5).expand(shape),
-        "right": (columns >= 0.5).expand(shape),
-        "top": (rows < 0.5)[:, None].expand(shape),
-        "bottom": (rows >= 0.5)[:, None].expand(shape),
-        "box": ~middle,
-        "random": torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.2,
-    }
-    if name in named:
-        return named[name]
+def find_mask(name: str, shape: tuple[int, int], seed: int) -> Tensor:
+    """(H, W) bool, true where a pixel is given: a mask by its name, or a picture."""
+    if name in MASKS:
+        return make_mask(name, shape, seed=seed)
     if not Path(name).is_file():
         raise UserError(f"--mask must be {', '.join(MASKS)} or a PNG, got {name}, which is no file")
     return read_mask(Path(name), shape)

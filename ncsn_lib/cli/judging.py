@@ -14,7 +14,7 @@ from ncsn_lib.cli.options import RunOptions, UserError, classifier_path, find_de
 from ncsn_lib.data import load_images
 from ncsn_lib.networks.classifier import Classifier
 from ncsn_lib.protocol import check_count
-from ncsn_lib.recipes import SOURCES, ConsistentSamplingSettings, Recipe
+from ncsn_lib.recipes import SOURCES, Recipe
 from ncsn_lib.runs import Run, load_run
 from ncsn_lib.sampling import sample_run
 
@@ -66,8 +66,7 @@ def find_subject(options: JudgingOptions, recipe: Recipe, num: int) -> Subject:
         "seed": options.seed,
         "batch_size": options.batch_size,
         "sampling": asdict(sampling),
-        # Consistent annealed sampling always ends so.
-        "denoised": isinstance(sampling, ConsistentSamplingSettings) or sampling.denoise,
+        "denoised": sampling.denoise,
     }
     return Subject(None, run, origin)
 

@@ -26,7 +26,7 @@ def describe(recipe: Recipe) -> tuple[str, str, str, str]:
     return (
         f"{parameters:,}",
         f"{training.num_steps:,} x {training.batch_size}",
-        in_words(call * recipe.loss.cost_in_calls * training.num_steps * training.batch_size),
+        in_words(recipe.training_operations()),
         sample,
     )
 
