@@ -50,7 +50,7 @@ from ncsn_lib.metrics import (
 from ncsn_lib.networks import MLP, Classifier, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.recipes import RECIPES, Recipe
-from ncsn_lib.runs import export_run, load_run, train_recipe
+from ncsn_lib.runs import export_run, full_or_small_run, load_run, train_recipe
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
@@ -98,6 +98,7 @@ __all__ = [
     "export_run",
     "fisher_divergence",
     "frechet_distance",
+    "full_or_small_run",
     "gaussian_projections",
     "geometric_sigmas",
     "implicit_score_matching_loss",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -221,6 +222,46 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
         raise CheckpointError(f"there is no checkpoint in {path}; train one first: python -m ncsn_lib train RECIPE")
     checkpoint: Checkpoint = load_checkpoint(saved[-1] if saved else path)
     return _rebuild_run(checkpoint.path, checkpoint.recipe, checkpoint.step, checkpoint.weights, device)
+
+
+class AnyDevice(nn.Module):
+    """A network that takes tensors of any device, computes on its own, and answers where they came from."""
+
+    def __init__(self, network: nn.Module):
+        """Wrap a network (x, sigma) -> score."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """(B, *D) score on the device of `x` (B, *D); `sigma` is (B,)."""
+        home = next(self.network.parameters()).device
+        return self.network(x.to(home), sigma.to(home)).to(x.device)
+
+
+def full_or_small_run(full: Recipe, small: Path, runs: Path, device: str | torch.device = "cuda") -> Run:
+    """The run that a chapter shows: the small one stored with the book or, with NCSN_FULL=1, the paper's own.
+
+    Args:
+        full: the paper's recipe. With NCSN_FULL=1 it is trained in `runs`/NAME, or gone on with; that takes hours.
+        small: the stored network that stands in for it, `NAME.safetensors`.
+        runs: the folder of the runs.
+        device: where the paper's network is trained and computes; it takes tensors of the CPU, too.
+
+    Raises:
+        ValueError: NCSN_FULL is neither 0 nor 1, or there is no such device.
+        CheckpointError: a run that cannot be read.
+    """
+    wish = os.environ.get("NCSN_FULL", "0")
+    if wish not in ("0", "1"):
+        raise ValueError(f"NCSN_FULL must be 0 or 1, got {wish!r}")
+    if wish == "0":
+        return load_run(small)
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("NCSN_FULL=1 trains the paper's networks and wants a GPU; there is none: leave it unset")
+    folder = Path(runs) / full.name
+    train_recipe(full, folder, device=device, on_gpu=torch.device(device).type == "cuda")
+    run = load_run(folder, device)
+    return run._replace(network=AnyDevice(run.network).eval())
 
 
 def export_run(run: Run, path: Path, record: Mapping[str, Any]) -> None:

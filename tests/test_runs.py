@@ -32,7 +32,7 @@ from ncsn_lib.recipes import (
     find_recipe,
     load_two_modes,
 )
-from ncsn_lib.runs import TrainingInterrupted, load_run, read_rows, train_recipe
+from ncsn_lib.runs import TrainingInterrupted, export_run, full_or_small_run, load_run, read_rows, train_recipe
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -274,6 +274,27 @@ def test_stopped_when_asked(tmp_path):
 def test_images_of_another_shape(tmp_path):
     with pytest.raises(ValueError, match=r"images must be \(N, 1, 8, 8\), got \(20, 1, 4, 4\)"):
         train_recipe(small(), tmp_path, images=torch.zeros(20, 1, 4, 4))
+
+
+def test_the_small_run_or_the_full_one(tmp_path, monkeypatch):
+    stored, full = tmp_path / "small.safetensors", small()
+    export_run(train_recipe(small(training={"num_steps": 2, "batch_size": 8}), tmp_path / "small"), stored, {})
+    monkeypatch.delenv("NCSN_FULL", raising=False)
+    assert full_or_small_run(full, stored, tmp_path / "runs").step == 2
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setenv("NCSN_FULL", "1")
+    run = full_or_small_run(full, stored, tmp_path / "runs", device="cpu")
+    x, sigma = torch.rand(2, *full.image_shape), torch.ones(2)
+    assert (run.step, run.recipe) == (6, full)
+    with torch.no_grad():
+        torch.testing.assert_close(run.network(x, sigma), load_run(tmp_path / "runs" / full.name).network(x, sigma))
+    monkeypatch.setenv("NCSN_FULL", "yes")
+    with pytest.raises(ValueError, match="NCSN_FULL must be 0 or 1, got 'yes'"):
+        full_or_small_run(full, stored, tmp_path / "runs")
+    monkeypatch.setenv("NCSN_FULL", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="wants a GPU"):
+        full_or_small_run(full, stored, tmp_path / "runs")
 
 
 def test_a_folder_without_a_run(tmp_path):
