@@ -9,7 +9,7 @@
 The .md is the source; the .ipynb is what Colab, Binder and GitHub open, and what nbval compares with. Made
 again on the same machine it is the same byte for byte: cell ids come from the cells, times and widget models
 are left out. Where only prose changed, the outputs are kept and nothing is executed. How long each chapter
-took, where and with what is kept in book/results/run_times.json.
+took, where and with what is kept in book/results/run_times.json. The ledger's page is written first.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jupytext
+import ledger
 import nbformat
 from chapters import BOOK, QUIET, ROOT, RUN_TIMES, chapter_key, chapters, command_line, machine, say, use_utf8
 from nbclient import NotebookClient
@@ -224,6 +225,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.check:
         return check(chapters())
+    ledger.write()
     if arguments.format:
         for page in chapters():
             format_cells(page)

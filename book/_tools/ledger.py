@@ -1,0 +1,126 @@
+"""Write the ledger: every claim of claims.py beside what the stored results say of it.
+
+    python book/_tools/ledger.py           write it into book/20_the_ledger.md, between its two marks
+    python book/_tools/ledger.py --check   write nothing; fail where the page is not what the results say
+
+Its numbers and verdicts are computed from the results, so a new result changes them.
+"""
+
+import sys
+from collections import Counter
+
+from chapters import BOOK, command_line, say, use_utf8
+from claims import CLAIMS, load, measure, verdict
+
+PAGE = BOOK / "20_the_ledger.md"
+BEGIN, END = "<!-- the ledger begins: written by book/_tools/ledger.py -->", "<!-- the ledger ends -->"
+VERDICTS = ("reproduced", "partly", "not", "not run yet")
+
+
+def entries():
+    """(part, claim, what was measured or None, verdict) of each claim."""
+    for part, claims in CLAIMS.items():
+        for claim in claims:
+            measured = measure(claim)
+            yield part, claim, measured, verdict(measured)
+
+
+def numbered(measured):
+    """Our number, with what it was measured on where that is not the paper's own experiment."""
+    if measured is None:
+        return "–"
+    on = ", ".join(words for words in (load(measured.result).get("data"), measured.stand_in) if words)
+    return f"{measured.number} ({on})" if on else measured.number
+
+
+def source(claim, measured):
+    """What made the number, or what would."""
+    told = [f"`{measured.result}`"] if measured is not None else []
+    if claim.command and (measured is None or measured.stand_in):
+        told.append(f"the paper's own: `{claim.command}`")
+    return "; ".join(told)
+
+
+def table(part, rows):
+    """The claims of a part."""
+    lines = [f"### {part}", "", "| where | the claim | our number | verdict | made by |", "|---|---|---|---|---|"]
+    for _, claim, measured, word in rows:
+        says = f"{claim.says} [Chapter]({claim.chapter}.md)"
+        lines.append(f"| {claim.where} | {says} | {numbered(measured)} | **{word}** | {source(claim, measured)} |")
+    return lines
+
+
+def runs_of(stored):
+    """The parts of a result that have a seed and a cost of their own."""
+    return [stored, stored.get("training", {}), *stored.get("runs", [])]
+
+
+def seconds(stored):
+    """What a result cost, in words."""
+    found = [run["seconds"] for run in runs_of(stored) if "seconds" in run]
+    return f"{sum(found):,.0f} s" if found else "not recorded"
+
+
+def origins(names):
+    """What made each result."""
+    lines = [
+        "### What made the numbers",
+        "",
+        "| result | command | seeds | machine | date | cost |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        stored = load(name)
+        made, seeds = stored["provenance"], sorted({run["seed"] for run in runs_of(stored) if "seed" in run})
+        told = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else ", ".join(map(str, seeds))
+        where = f"{made['machine']}; torch {made['versions']['torch']}"
+        lines.append(f"| `{name}` | `{made['command']}` | {told} | {where} | {made['date']} | {seconds(stored)} |")
+    return lines
+
+
+def written():
+    """The ledger, as it stands between the marks."""
+    rows = list(entries())
+    counts = Counter(word for *_, word in rows)
+    told = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
+    blocks = [[f"**{len(rows)} claims: {told}.**"]]
+    blocks += [table(part, [row for row in rows if row[0] == part]) for part in CLAIMS]
+    blocks.append(origins(sorted({measured.result for _, _, measured, _ in rows if measured is not None})))
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def page_with(text, ledger):
+    """The page's text with the ledger between its marks."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n{ledger}\n\n{END}{after}"
+
+
+def stale():
+    """The page's text as it should be, or None if it is so."""
+    text = PAGE.read_text(encoding="utf-8")
+    wanted = page_with(text, written())
+    return wanted if wanted != text else None
+
+
+def write():
+    """Write the page where it is not what the results say."""
+    wanted = stale()
+    if wanted is not None:
+        PAGE.write_text(wanted, encoding="utf-8")
+        say(f"{PAGE.name} written")
+
+
+def main():
+    """Write the page, or check it."""
+    use_utf8()
+    parser = command_line(__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail where the page is stale")
+    if not parser.parse_args().check:
+        write()
+    elif stale() is not None:
+        sys.exit(f"{PAGE.name} is not what the results say: run python book/_tools/ledger.py")
+
+
+if __name__ == "__main__":
+    main()

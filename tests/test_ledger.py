@@ -1,0 +1,194 @@
+"""The ledger says what the stored results say, and stored results say where they come from."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+import claims  # noqa: E402
+import ledger  # noqa: E402
+from claims import Claim, Measured  # noqa: E402
+
+RESULTS = ROOT / "book" / "results"
+STORED = [path for path in sorted(RESULTS.rglob("*.json")) if path.name != "run_times.json"]
+PICTURES = sorted(RESULTS.rglob("*.png"))
+PUBLISHED = re.compile(r"\bFID\b|inception score", re.IGNORECASE)
+
+
+# --- the ledger
+
+
+@pytest.fixture
+def own_results(tmp_path, monkeypatch):
+    """A copy of the stored results, to be changed."""
+    copy = tmp_path / "results"
+    shutil.copytree(RESULTS, copy)
+    monkeypatch.setattr(claims, "RESULTS", copy)
+    return copy
+
+
+def test_the_page_is_what_the_results_say():
+    assert ledger.stale() is None, "run python book/_tools/ledger.py"
+
+
+def test_another_result_makes_another_page(own_results):
+    before, path = ledger.written(), own_results / "toy_claims.json"
+    stored = json.loads(path.read_text())
+    for run in stored["runs"]:
+        if "mass_langevin" in run:
+            run["mass_langevin"] = 0.8
+    path.write_text(json.dumps(stored))
+    (row,) = [line for line in ledger.written().splitlines() if line.startswith("| Fig. 3, middle")]
+    assert row not in before
+    assert "0.800 ± 0.000 (20 seeds)" in row
+    assert "**not**" in row
+
+
+def test_a_result_that_is_missing_is_not_run_yet(own_results):
+    (own_results / "toy_score_seeds.json").unlink()
+    (own_results / "mnist_small_quality.json").unlink()
+    words = {claim.where: word for _, claim, _, word in ledger.entries() if claim.where in ("Fig. 2", "Fig. 5, MNIST")}
+    assert words == {"Fig. 2": "not run yet", "Fig. 5, MNIST": "not run yet"}
+
+
+def test_every_claim_has_a_verdict_and_reproduced_ones_a_number():
+    rows = list(ledger.entries())
+    assert len(rows) >= 30
+    for _, claim, measured, word in rows:
+        assert word in ledger.VERDICTS, claim.says
+        assert (ROOT / "book" / f"{claim.chapter}.md").exists(), claim.says
+        if word == "not run yet":
+            assert measured is None and claim.command, f"{claim.where}: no command"  # noqa: PT018
+        else:
+            assert re.search(r"\d", measured.number), f"{claim.where}: no number"
+            assert (RESULTS / f"{measured.result}.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("measured", "word"),
+    [
+        (None, "not run yet"),
+        (Measured("1", True, "r"), "reproduced"),
+        (Measured("1", True, "r", "digits"), "partly"),
+        (Measured("1", False, "r"), "not"),
+        (Measured("1", False, "r", "digits"), "not"),
+    ],
+)
+def test_verdicts(measured, word):
+    assert claims.verdict(measured) == word
+
+
+def test_the_papers_own_run_comes_before_its_stand_in(own_results):
+    rows = [
+        {"sure_share": s, "num_images": 10, "class_shares": [0.5, 0.5], "feature_distance": 1.0} for s in (0.9, 0.95)
+    ]
+    measure = claims.first_of(claims.samples("mnist"), claims.digits_judged)
+    assert measure().stand_in
+    (own_results / "mnist.json").write_text(json.dumps({"judged": {"rows": rows}}))
+    assert measure().stand_in == ""
+    assert claims.verdict(claims.measure(Claim("here", "that", "13_mnist", measure))) == "reproduced"
+
+
+# --- where stored results come from
+
+
+def missing_origin(stored):
+    """What a stored result does not say of where it comes from."""
+    made = stored.get("provenance", stored)
+    missing = [key for key in ("command", "date", "machine") if not made.get(key)]
+    missing += [f"versions.{key}" for key in ("python", "torch") if not made.get("versions", {}).get(key)]
+    if '"seed"' not in json.dumps(stored):
+        missing.append("seed")
+    if "--data" in made.get("command", "") and not stored.get("data"):
+        missing.append("data")
+    return missing
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_a_stored_result_says_where_it_comes_from(path):
+    stored = json.loads(path.read_text())
+    assert missing_origin(stored) == []
+    command = stored.get("provenance", stored)["command"].split()
+    assert command[0] == "python"
+    assert command[1:3] == ["-m", "ncsn_lib"] or (ROOT / command[1]).exists(), command
+
+
+def test_a_result_without_origin_is_found():
+    whole = json.loads((RESULTS / "toy_claims.json").read_text())
+    for key in whole["provenance"]:
+        part = whole | {"provenance": {k: v for k, v in whole["provenance"].items() if k != key}}
+        assert missing_origin(part), key
+    copied = whole | {"provenance": whole["provenance"] | {"command": "python -m ncsn_lib train x --data y.zip"}}
+    assert missing_origin(copied) == ["data"]
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_a_stored_picture_has_its_result(path):
+    assert any(path.stem.startswith(stored.stem) for stored in STORED if stored.parent == path.parent)
+
+
+# --- numbers of copies beside published ones
+
+
+def copied_numbers():
+    """The Frechet distances, as a table would print them, of results made with a JPEG copy."""
+    found = set()
+    for path in STORED:
+        stored = json.loads(path.read_text())
+        if "JPEG" in str(stored.get("data", "")):
+            for value in re.findall(r'"feature_distance": ([\d.]+)', json.dumps(stored)):
+                found |= {f"{float(value):.{digits}f}" for digits in (1, 2, 3)}
+    return found
+
+
+def tables(text):
+    """The tables of a text in Markdown, each a list of rows of cells."""
+    found, rows = [], []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("| ").split("|")])
+        elif rows:
+            found.append(rows)
+            rows = []
+    return found
+
+
+def unlabelled(text, numbers):
+    """Rows of tables with published numbers in which a number of a copy stands without saying so."""
+    bad = []
+    for head, *rows in tables(text):
+        if any(map(PUBLISHED.search, head)):
+            for row in rows:
+                for name, cell in zip(head, row, strict=False):
+                    if set(re.findall(r"\d+\.\d+", cell)) & numbers and "JPEG" not in name + " ".join(row):
+                        bad.append(row)
+    return bad
+
+
+def texts(path):
+    """The Markdown of a page, and what its notebook printed as Markdown."""
+    yield path.read_text(encoding="utf-8")
+    if path.with_suffix(".ipynb").exists():
+        for cell in nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells:
+            yield from (
+                o.data["text/markdown"] for o in cell.get("outputs", []) if "text/markdown" in o.get("data", {})
+            )
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda page: page.stem)
+def test_numbers_of_copies_are_labelled(page):
+    for text in texts(page):
+        assert unlabelled(text, copied_numbers()) == []
+
+
+def test_a_number_without_its_label_is_found():
+    table = "| model | FID | ours |\n|---|---|---|\n| NCSN | 25.32 | {} |\n"
+    assert unlabelled(table.format("31.41"), {"31.41"}) == [["NCSN", "25.32", "31.41"]]
+    assert unlabelled(table.format("31.41 (JPEG copy)"), {"31.41"}) == []
+    assert unlabelled(table.replace("FID", "distance").format("31.41"), {"31.41"}) == []
