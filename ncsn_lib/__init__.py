@@ -45,6 +45,8 @@ from ncsn_lib.metrics import (
     mode_mass,
     nearest_distances,
     nearest_neighbours,
+    opponent_colours,
+    power_spectrum,
     sure_share,
 )
 from ncsn_lib.networks import MLP, Classifier, UNet
@@ -125,6 +127,8 @@ __all__ = [
     "ncsn_loss",
     "nearest_distances",
     "nearest_neighbours",
+    "opponent_colours",
+    "power_spectrum",
     "rademacher_projections",
     "sample_run",
     "sample_to_shards",

@@ -1,9 +1,35 @@
-"""Show in a chapter what the library owns: the source of a function, a class or a recipe."""
+"""Show in a chapter what the library and the stored results own: sources, recipes side by side, a run's figures."""
 
 import ast
+import base64
+import html
 import inspect
+import json
 import textwrap
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from ncsn_lib.recipes import Recipe
+
+CONSTANTS = {
+    "$\\sigma_1$, $\\sigma_L$": lambda r: f"{r.noise.sigma_max:g}, {r.noise.sigma_min:g}",
+    "$L$": lambda r: r.noise.num_levels,
+    "network": lambda r: type(r.network).__name__.removesuffix("Settings"),
+    "parameters": lambda r: f"{r.size()[0]:,}",
+    "steps × batch": lambda r: f"{r.training.num_steps:,} × {r.training.batch_size}",
+    "learning rate": lambda r: f"{r.training.learning_rate:g}" + ", cosine" * r.training.cosine_decay,
+    "Adam's $\\beta$": lambda r: r.training.betas,
+    "longest gradient": lambda r: r.training.max_grad_norm or "any",
+    "averaged weights": lambda r: r.training.ema_decay or "no",
+    "dequantised": lambda r: "yes" if r.training.dequantize else "no",
+    "mirrored at random": lambda r: "yes" if r.training.flip else "no",
+    "sampler": lambda r: "annealed Langevin" if hasattr(r.sampling, "eps") else "consistent",
+    "$\\epsilon$": lambda r: f"{r.sampling.eps:g}" if hasattr(r.sampling, "eps") else "–",
+    "$T$": lambda r: getattr(r.sampling, "num_steps", "–"),
+    "calls a sample": lambda r: r.sampling.num_calls(r.noise.num_levels),
+}
+"""The constants of a recipe of images, as a table shows them."""
 
 
 def show_source(thing: Any, *, docstring: bool = False) -> Any:
@@ -33,3 +59,87 @@ def without_docstring(source: str) -> str:
     lines = source.splitlines()
     del lines[first.lineno - 1 : first.end_lineno]
     return "\n".join(lines) + "\n"
+
+
+def recipe_table(columns: Mapping[str, Recipe]) -> Any:
+    """Recipes side by side, constant by constant, as a table in a notebook.
+
+    Args:
+        columns: the recipes, each by what is written above its column.
+
+    Returns:
+        An `IPython.display.Markdown` object.
+    """
+    from IPython.display import Markdown
+
+    recipes = columns.values()
+    rows = [["constant", *columns], ["---"] * (1 + len(columns))]
+    rows += [[name, *(f"{value(recipe)}" for recipe in recipes)] for name, value in CONSTANTS.items()]
+    return Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
+
+
+def show_result(path: str | Path, *commands: str, picture: str = "", caption: str = "", alt: str = "") -> Any:
+    """A figure of a stored run with where it comes from; where the run is not stored yet, how to make it.
+
+    `book/results/paper_run.py RECIPE` writes `RECIPE.json` and the pictures `RECIPE_PICTURE.png` beside it.
+
+    Args:
+        path: the result, `.../RECIPE.json`.
+        commands: what makes it, in order.
+        picture: which of its pictures; without one its figures are shown as a table.
+        caption: what is seen.
+        alt: the same for who cannot see it; needed with a picture.
+
+    Returns:
+        An `IPython.display.HTML` object: the figure, or a note "not run yet" with the commands.
+
+    Raises:
+        ValueError: a picture without alternative text.
+        FileNotFoundError: a result that lacks the picture.
+    """
+    from IPython.display import HTML
+
+    path = Path(path)
+    if picture and not alt:
+        raise ValueError(f"alt must say what the picture {picture!r} shows, got {alt!r}")
+    if not path.exists():
+        lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
+        return HTML(
+            f'<div class="admonition note"><p class="admonition-title">{html.escape(path.stem)}: not run yet</p>'
+            f"<p>Nothing on this page is of this run. It is made by</p><ol>{lines}</ol></div>"
+        )
+    result = json.loads(path.read_text())
+    shown = _figures_table(result) if not picture else ""
+    if picture:
+        png = base64.b64encode(path.with_name(f"{path.stem}_{picture}.png").read_bytes()).decode()
+        # Enlarged by whole pixels, as the other figures of images are.
+        style = "width: 100%; max-width: 36rem; image-rendering: pixelated"
+        shown = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{png}"/>'
+    return HTML(f"<figure>{shown}<figcaption>{html.escape(caption)} {_origin(result)}</figcaption></figure>")
+
+
+def _origin(result: Mapping[str, Any]) -> str:
+    """A stored run's data, steps, command, date and machine, in a sentence."""
+    made = result["provenance"]
+    return (
+        f"<small>{html.escape(result['recipe'])} at step {result['step']:,} on {html.escape(result['data'])}, "
+        f"by <code>{html.escape(made['command'])}</code>, {made['date']}, {html.escape(made['machine'])}.</small>"
+    )
+
+
+def _figures_table(result: Mapping[str, Any]) -> str:
+    """What the classifier made of a stored run's samples and of real images."""
+    head = ("", "images", "sure", "rarest and commonest class", "Frechet distance, classifier's features")
+    rows = [
+        (
+            row["name"],
+            f"{row['num_images']:,}",
+            f"{row['sure_share']:.1%}",
+            f"{min(row['class_shares']):.3f}, {max(row['class_shares']):.3f}",
+            f"{row['feature_distance']:.2f}",
+        )
+        for row in result["judged"]["rows"]
+    ]
+    cells = [f"<tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>"]
+    cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    return f"<table>{''.join(cells)}</table>"

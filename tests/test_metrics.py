@@ -16,6 +16,8 @@ from ncsn_lib.metrics import (
     mode_mass,
     nearest_distances,
     nearest_neighbours,
+    opponent_colours,
+    power_spectrum,
 )
 
 
@@ -128,3 +130,38 @@ X = torch.zeros(4, 2)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_opponent_colours_are_an_orthonormal_change_of_axes():
+    x = normal(5, 3, 4, 4)
+    axes = opponent_colours(x)
+    assert torch.allclose(axes.square().sum(1), x.square().sum(1), rtol=1e-12)  # lengths stay
+    grey = normal(5, 1, 4, 4).expand(-1, 3, -1, -1)
+    assert torch.allclose(opponent_colours(grey)[:, 0], math.sqrt(3) * grey[:, 0], rtol=1e-12)
+    assert opponent_colours(grey)[:, 1:].abs().max() < 1e-12
+    with pytest.raises(ValueError, match=r"images must be \(B, 3, H, W\), got \(5, 1, 4, 4\)"):
+        opponent_colours(normal(5, 1, 4, 4))
+
+
+def test_power_spectrum_of_one_wave():
+    across = torch.arange(16, dtype=torch.float64) / 16
+    wave = torch.cos(2 * math.pi * 3 * across).expand(1, 1, 16, 16)
+    amplitudes = normal(40).view(-1, 1, 1, 1)
+    # |F|^2 = (16^2 / 2)^2 / 16^2 = 64 at two of the waves of ring 3, times the amplitudes' variance; elsewhere nothing.
+    numbers = np.fft.fftfreq(16, 1 / 16)
+    in_ring = (np.round(np.hypot(numbers[:, None], numbers)) == 3).sum()
+    expected = [0.0] * 9
+    expected[3] = 2 * 64 / in_ring * amplitudes.var().item()
+    assert power_spectrum(amplitudes * wave)[0].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_power_spectrum_of_all_pixels_is_their_variance():
+    x = normal(30, 2, 3, 3)  # the rings of 0 and 1 waves hold all that nine pixels have, 1 and 8 of them
+    rings = power_spectrum(x)
+    assert rings.shape == (2, 2)
+    total = x.var(0).sum((1, 2))  # Parseval
+    assert torch.allclose(rings[:, 0] + 8 * rings[:, 1], total, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"images must be \(B, C, S, S\), B at least 2, got \(1, 3, 8, 8\)"):
+        power_spectrum(normal(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="B at least 2"):
+        power_spectrum(normal(4, 3, 8, 6))

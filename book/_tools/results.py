@@ -1,10 +1,13 @@
 """Store what an experiment measured, with where it comes from: for the scripts in book/results."""
 
+import math
 from pathlib import Path
 
+import torch
 from chapters import ROOT
 
 from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.runs import read_rows
 
 
 def store(script, runs):
@@ -12,3 +15,13 @@ def store(script, runs):
     script = Path(script).resolve()
     origin = provenance(f"python {script.relative_to(ROOT).as_posix()}")
     write_result(script.with_suffix(".json"), {"provenance": origin, "runs": runs})
+
+
+def thinned(path, block=None):
+    """A run's loss as means over blocks of steps, by default of 1, 10, 100, ...: between 100 and 1,000 of them."""
+    losses = torch.tensor([float(loss) for _, loss in read_rows(path)])
+    block = block or 10 ** max(0, int(math.log10(max(len(losses), 1))) - 2)
+    if len(losses) < block or not len(losses):
+        raise ValueError(f"{path} must hold {block} losses or more, got {len(losses)}; name the folder of the runs")
+    means = losses[: len(losses) // block * block].view(-1, block).mean(1)
+    return {"block": block, "losses": [round(mean, 3) for mean in means.tolist()]}

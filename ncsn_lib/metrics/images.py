@@ -35,3 +35,50 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     cross = torch.linalg.eigvalsh(root @ cov_y @ root).clamp_min(0).sqrt().sum()
     distance = (x.mean(0) - y.mean(0)).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross
     return max(0.0, distance.item())
+
+
+def opponent_colours(images: Tensor) -> Tensor:
+    """Colours as one brightness and two differences, an orthonormal change of axes, so that normal noise stays normal.
+
+    (R + G + B) / sqrt(3), (R - B) / sqrt(2), (2 G - R - B) / sqrt(6): about the principal axes of the colours of
+    natural images (Ohta et al. 1980).
+
+    Args:
+        images: (B, 3, H, W).
+
+    Returns:
+        (B, 3, H, W) brightness, red against blue, green against both.
+
+    Raises:
+        ValueError: images of other than three channels.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must be (B, 3, H, W), got {tuple(images.shape)}")
+    axes = images.new_tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
+    return torch.einsum("kc,bchw->bkhw", axes / axes.norm(dim=1, keepdim=True), images)
+
+
+def power_spectrum(images: Tensor) -> Tensor:
+    """Mean power of square images by spatial frequency, about the mean image.
+
+    The mean over images and over the waves of a ring of |F|^2, with F the discrete Fourier transform, scaled so that it
+    keeps lengths. So noise of standard deviation sigma has the power sigma^2 at every frequency.
+
+    Args:
+        images: (B, C, S, S) images, B at least 2.
+
+    Returns:
+        (C, S // 2 + 1) power of each channel, in squared units of the images, at 0, 1, ..., S // 2 waves across the
+        image, each ring half a wave to either side.
+
+    Raises:
+        ValueError: fewer than two images, or images that are not square.
+    """
+    if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) < 2:
+        raise ValueError(f"images must be (B, C, S, S), B at least 2, got {tuple(images.shape)}")
+    size = images.shape[-1]
+    deviations = images - images.mean(0)
+    power = torch.fft.fft2(deviations, norm="ortho").abs().square().sum(0) / (len(images) - 1)  # (C, S, S)
+    waves = torch.fft.fftfreq(size, 1 / size, device=images.device)
+    ring = (waves[:, None].square() + waves.square()).sqrt().round().long()
+    return torch.stack([power[:, ring == radius].mean(1) for radius in range(size // 2 + 1)], dim=1)

@@ -1,0 +1,348 @@
+"""All that a stored run of the paper's experiments gives: python book/results/paper_run.py RECIPE [OPTIONS].
+
+Trains the recipe in runs/RECIPE as `python -m ncsn_lib train` does, or goes on with it, and keeps its checkpoints. Of
+the last one it draws samples, the way from noise to images, completions and nearest neighbours; it judges many samples
+by the data set's classifier (made beforehand by `train-classifier`), and fewer along the checkpoints. The figures go to
+RECIPE.json in this folder, the pictures beside it, where `show_result` finds them. Call it again to go on where it was
+cut: what was measured is kept in the run's folder, and SIGTERM saves a training.
+
+With images that are not the data set to the byte, say so by --data-label: it stands beside every figure.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
+from results import thinned
+
+from ncsn_lib import (
+    classify_images,
+    frechet_distance,
+    inpaint_run,
+    load_run,
+    make_mask,
+    nearest_neighbours,
+    opponent_colours,
+    power_spectrum,
+    sample_run,
+    sample_to_shards,
+    sample_trajectory,
+)
+from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
+from ncsn_lib.cli import main as run_command
+from ncsn_lib.cli.judging import find_classifier
+from ncsn_lib.cli.options import (
+    RunOptions,
+    UserError,
+    classifier_path,
+    find_device,
+    load_test_images,
+    load_training_images,
+    load_with_settings,
+    parse,
+    run_folder,
+    take_recipe,
+)
+from ncsn_lib.data import unit_images
+from ncsn_lib.metrics import class_shares, sure_share
+from ncsn_lib.protocol import check_count
+from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.sampling import fingerprint
+
+HERE = Path(__file__).resolve().parent
+SHOWN, WAYS, FRAMES = 64, 8, 11
+"""Samples in the grid; samples shown on their way; states of each, the start and the end among them."""
+GIVEN, COMPLETIONS, NEIGHBOURS = 4, 4, 4
+"""Images completed for each mask, completions of each, neighbours of each in pixels and in features."""
+
+
+@dataclass(frozen=True)
+class PaperRunOptions(RunOptions):
+    """Options beside the sampler's settings, which by default are the run's own."""
+
+    data: Path | None = None
+    """A folder or zip of training images, in place of the recipe's data set."""
+    test_data: Path | None = None
+    """A folder or zip of test images; goes with --data."""
+    data_label: str | None = None
+    """What the images of --data are, to stand beside every figure: "CIFAR-10 (JPEG copy)"."""
+    classifier: Path | None = None
+    """The classifier that judges. By default runs/classifiers/DATASET.safetensors, made by train-classifier."""
+    train: bool = True
+    """Train first, or go on training; without it the run is taken as it is."""
+    steps: int | None = None
+    """Training steps, in place of the recipe's."""
+    batch_size: int | None = None
+    """Images in a training step, in place of the recipe's."""
+    checkpoint_every: int = 5000
+    """Steps between checkpoints; all are kept. The authors' code: 5,000."""
+    num: int = 10_000
+    """Samples of the last checkpoint that are judged, and as many test images, where there are so many."""
+    num_along: int = 1000
+    """Samples of each checkpoint that are judged. Song & Ermon (2019), Sec. 5.2: 1,000."""
+    sampled_together: int = 500
+    """Images sampled together; fewer need less memory."""
+    bfloat16: bool = False
+    """Let the network's convolutions round to 16 bits when it draws what is judged."""
+    seed: int = 0
+    """Seed of the samples' noise and of the choice of images."""
+    out: Path = HERE
+    """The folder for RECIPE.json and the pictures."""
+
+    def sampling(self):
+        """How samples to be judged are drawn."""
+        return {"seed": self.seed, "batch_size": self.sampled_together, "bfloat16": self.bfloat16}
+
+
+class Measured:
+    """What was measured so far, in a file; it is measured again where what it depends on is another."""
+
+    def __init__(self, path):
+        """Read the file, if there is one."""
+        self.path = path
+        self.parts = json.loads(path.read_text()) if path.exists() else {}
+
+    def part(self, name, depends, measure):
+        """What `measure` returns, as JSON has it; the stored one where it depended on the same."""
+        depends = json.loads(json.dumps(depends, default=str))
+        if self.parts.get(name, {}).get("depends") != depends:
+            begun = time.perf_counter()
+            self.parts[name] = {"depends": depends, "found": measure()}
+            write_result(self.path, self.parts)
+            print(f"{name}: {time.perf_counter() - begun:.0f} s", flush=True)
+        return self.parts[name]["found"]
+
+
+def main(argv):
+    """Train, draw, judge, write; returns the exit status, that of the training where it was stopped."""
+    recipe, words = take_recipe("paper_run", argv)
+    title = f"paper_run {recipe.name}"
+    recipe.check_sampling()
+    options, _ = parse(title, recipe.summary, PaperRunOptions(), {"sampling": recipe.sampling}, words)
+    check(options)
+    train_images = unit_images(load_training_images(recipe, options.data, False, True)[1])
+    test_images = unit_images(load_test_images(recipe, options.test_data))
+    classifier, about = find_classifier(options, recipe, train_images)
+    if classifier is None:
+        raise UserError(
+            f"there is no classifier at {classifier_path(recipe.dataset)}: make it with python -m ncsn_lib "
+            f"train-classifier {recipe.dataset}, or name one by --classifier"
+        )
+    if options.train:
+        status = run_command(["train", *training_words(recipe, options)])
+        if status:
+            return status
+    options, run = load_with_settings(title, recipe, options, words, check)
+    result = PaperRun(options, run, run_folder(options, recipe), train_images, test_images, classifier).result()
+    result["judged"]["classifier"] = about
+    command = shlex.join(["python", "book/results/paper_run.py", *argv])
+    label = options.data_label or run.recipe.dataset
+    origin = {"recipe": recipe.name, "data": label, "step": run.step, "seed": options.seed}
+    origin["provenance"] = provenance(command, find_device(options))
+    write_result(options.out / f"{recipe.name}.json", origin | result)
+    print(f"all of it is in {options.out / recipe.name}.json and the pictures beside it")
+    return 0
+
+
+def check(options):
+    """Every option that can be wrong, before anything is loaded."""
+    if (options.data is None) != (options.test_data is None):
+        raise UserError("--data and --test-data go together: give both, or neither")
+    if options.data is not None and options.data_label is None:
+        raise UserError("--data goes with --data-label: what are these images? It stands beside every figure")
+    if options.run_dir is not None and options.run_dir.suffix == ".safetensors":
+        raise UserError(f"--run-dir must be a run's folder, got {options.run_dir}")
+    for name in ("checkpoint_every", "num", "num_along", "sampled_together"):
+        check_count(name, getattr(options, name), minimum=2 if name.startswith("num") else 1)
+
+
+def training_words(recipe, options):
+    """The arguments of `python -m ncsn_lib train`; every checkpoint is kept."""
+    words = [recipe.name, "--keep", "100000"]
+    for name in ("run_dir", "data", "device", "checkpoint_every", "steps", "batch_size"):
+        if getattr(options, name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    return words
+
+
+class PaperRun:
+    """What is made of a trained run: pictures, judgements, statistics."""
+
+    def __init__(self, options, run, folder, train_images, test_images, classifier):
+        """Note what to look at, and what is measured already."""
+        self.options, self.run, self.folder = options, run, folder
+        self.measured = Measured(folder / "paper_run.json")
+        self.classifier, self.train_images = classifier, train_images
+        order = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(options.seed))
+        self.test_images = test_images[order]
+        self.calls = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
+        self.how = dataclasses.asdict(run.recipe.sampling) | options.sampling()
+        self.judge = {"classifier": fingerprint(classifier), "train": len(train_images), "test": len(test_images)}
+        self.real = None
+
+    def result(self):
+        """All figures, and all pictures written, as far as they are not there yet."""
+        depends = {
+            "network": fingerprint(self.run.network),
+            "sampling": self.how,
+            "out": self.options.out,
+            **self.judge,
+        }
+        parts = {"samples": self.samples, "trajectory": self.trajectory, "inpainting": self.inpainting}
+        parts |= {"neighbours": self.neighbours}
+        found = {name: self.measured.part(name, depends, measure) for name, measure in parts.items()}
+        many = depends | {"num": self.options.num}
+        found["judged"] = self.measured.part("judged", many, self.judged_many)
+        found["statistics"] = self.measured.part("statistics", many, self.statistics)
+        made_by = self.folder / "run.json"
+        trained = {"training": json.loads(made_by.read_text())} if made_by.exists() else {}
+        sampling = {"sampling": self.how | {"calls": self.calls}}
+        return sampling | trained | {"loss": thinned(self.folder / "loss.csv")} | found | {"along": self.along()}
+
+    def write(self, name, images, columns):
+        """A grid of images beside the result, pixel by pixel."""
+        from matplotlib import pyplot as plt
+
+        from ncsn_lib.plotting import image_grid
+
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        plt.imsave(self.options.out / f"{self.run.recipe.name}_{name}.png", image_grid(images, columns))
+
+    def samples(self):
+        """A grid of samples, the first there are, and one of test images."""
+        begun = time.perf_counter()
+        images = sample_run(self.run, SHOWN, seed=self.options.seed)
+        seconds = time.perf_counter() - begun
+        self.write("samples", images, 8)
+        self.write("real", self.test_images[:SHOWN], 8)
+        return {"num": SHOWN, "calls": self.calls, "seconds": round(seconds, 2)}
+
+    def trajectory(self):
+        """Rows of one sample's states, evenly spaced over the sampler's steps."""
+        frames = sample_trajectory(self.run, WAYS, num_frames=FRAMES, seed=self.options.seed)  # (F, N, C, H, W)
+        self.write("trajectory", frames.transpose(0, 1).flatten(0, 1), len(frames))
+        return {"num": WAYS, "calls": np.linspace(0, self.calls, len(frames)).round().astype(int).tolist()}
+
+    def inpainting(self):
+        """Rows of a test image, what is given of it, and its completions: first left halves, then upper ones."""
+        shape, rows = self.run.recipe.image_shape, []
+        for number, name in enumerate(("left", "top")):
+            mask, chosen = make_mask(name, shape[1:]), self.test_images[number * GIVEN : (number + 1) * GIVEN]
+            done = inpaint_run(self.run, chosen.repeat_interleave(COMPLETIONS, 0), mask, seed=self.options.seed)
+            given = torch.where(mask, chosen, 0.5)
+            rows += [torch.cat([chosen[:, None], given[:, None], done.view(len(chosen), COMPLETIONS, *shape)], dim=1)]
+        rows = torch.cat(rows)  # (N, 2 + completions, C, H, W)
+        self.write("inpainting", rows.flatten(0, 1), rows.shape[1])
+        settings = dataclasses.asdict(self.run.recipe.sampling.inpainting)
+        return {"masks": ["left", "top"], "images": GIVEN, "completions": COMPLETIONS, "sampling": settings}
+
+    def neighbours(self):
+        """Rows of a sample, its nearest training images in pixels, and those in the classifier's features."""
+        images = sample_run(self.run, WAYS, seed=self.options.seed).clamp(0, 1)
+        pixels, by_pixels = nearest_neighbours(images, self.train_images, NEIGHBOURS)
+        features, by_features = nearest_neighbours(self.features(images), self.real_features(), NEIGHBOURS)
+        rows = torch.cat([images[:, None], self.train_images[by_pixels], self.train_images[by_features]], dim=1)
+        self.write("neighbours", rows.flatten(0, 1), rows.shape[1])
+        return {"k": NEIGHBOURS, "in_pixels": pixels.tolist(), "in_features": features.tolist()}
+
+    def features(self, images):
+        """(N, F) the classifier's features."""
+        return classify_images(self.classifier, images)[0]
+
+    def real_features(self):
+        """(N, F) those of all training images, computed once they are needed."""
+        self.real = self.features(self.train_images) if self.real is None else self.real
+        return self.real
+
+    def judged(self, label, images):
+        """What the classifier makes of images, beside all training images."""
+        features, probabilities = classify_images(self.classifier, images)
+        return {
+            "name": label,
+            "num_images": len(images),
+            "sure_share": sure_share(probabilities),
+            "class_shares": class_shares(probabilities).tolist(),
+            "feature_distance": frechet_distance(features, self.real_features()),
+        }
+
+    def many(self):
+        """(N, C, H, W) the samples that are judged, drawn where they are not in the run's folder yet."""
+        shards = self.folder / f"judged-{fingerprint(self.run.network)[:12]}-{short_hash(self.how)}"
+        paths = sample_to_shards(self.run, self.options.num, shards, **self.options.sampling())
+        return unit_images(torch.cat([torch.from_numpy(np.load(path)) for path in paths]))
+
+    def judged_many(self):
+        """Samples and test images, each as many."""
+        real = self.test_images[: self.options.num]
+        rows = [self.judged("samples", self.many()), self.judged("test images", real)]
+        return {"num_references": len(self.train_images), "references": "training images", "rows": rows}
+
+    def statistics(self):
+        """How near samples and test images are to training images, their colours and their spectra."""
+        sets = {"samples": self.many(), "test images": self.test_images[: self.options.num]}
+        nearest = {}
+        for label, images in sets.items():
+            few = images[:1000]
+            pixels = nearest_neighbours(few, self.train_images, 1, batch_size=100)[0]
+            features = nearest_neighbours(self.features(few), self.real_features(), 1, batch_size=100)[0]
+            nearest[label] = {"num": len(few), "in_pixels": quantiles(pixels), "in_features": quantiles(features)}
+        return {"nearest": nearest, "images": {label: describe(images) for label, images in sets.items()}}
+
+    def along(self):
+        """What the classifier makes of samples of each checkpoint, and of as many test images."""
+        num, rows = self.options.num_along, []
+        for path in list_checkpoints(self.folder):
+            run = load_run(path, find_device(self.options))._replace(recipe=self.run.recipe)
+            depends = {"network": fingerprint(run.network), "sampling": self.how, "num": num, **self.judge}
+
+            def measure(run=run):
+                return self.judged("samples", sample_run(run, num, **self.options.sampling()))
+
+            rows.append({"step": run.step} | self.measured.part(f"along, step {run.step}", depends, measure))
+        few = self.test_images[:num]
+        real = self.measured.part("along, real", self.judge | {"num": num}, lambda: self.judged("test images", few))
+        return {"num": num, "rows": rows, "test_images": real}
+
+
+def describe(images):
+    """Colours and spectrum of images (N, C, H, W): of three channels, brightness and the two differences."""
+    colours = images.mean((2, 3))  # (N, C), each image's mean colour
+    axes = opponent_colours(images) if images.shape[1] == 3 else images
+    return {
+        "num": len(images),
+        "mean": rounded(colours.mean(0)),
+        "spread_of_mean_colour": rounded(axes.mean((2, 3)).std(0)),
+        "spectrum": [rounded(channel) for channel in power_spectrum(axes)],
+    }
+
+
+def quantiles(distances):
+    """Some quantiles of distances, by their share."""
+    at = (0.01, 0.25, 0.5, 0.75)
+    return {f"{q:g}": round(distances.quantile(q).item(), 4) for q in at}
+
+
+def rounded(values):
+    """Numbers to six digits, as JSON takes them."""
+    return [float(f"{value:.6g}") for value in values.tolist()]
+
+
+def short_hash(settings):
+    """A short name for settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (UserError, CheckpointError, ValueError, OSError) as error:
+        sys.exit(f"paper_run: {error}")
