@@ -50,6 +50,7 @@ from ncsn_lib.metrics import (
     sure_share,
 )
 from ncsn_lib.networks import MLP, Classifier, UNet
+from ncsn_lib.onnx_export import export_onnx
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.recipes import RECIPES, Recipe
 from ncsn_lib.runs import export_run, full_or_small_run, load_run, train_recipe
@@ -97,6 +98,7 @@ __all__ = [
     "denoising_step",
     "dequantize",
     "explicit_score_matching_loss",
+    "export_onnx",
     "export_run",
     "fisher_divergence",
     "frechet_distance",
