@@ -119,7 +119,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
         style = "width: 100%; max-width: 36rem; image-rendering: pixelated"
         shown = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{png}"/>'
     origin = f"{html.escape(caption)} {_origin(result)}"
-    return HTML(f'<figure style="{NARROW}">{shown}<figcaption>{origin}</figcaption></figure>')
+    return HTML(f'<figure>{shown}<figcaption style="{NARROW}">{origin}</figcaption></figure>')
 
 
 def _origin(result: Mapping[str, Any]) -> str:
@@ -146,4 +146,4 @@ def _figures_table(result: Mapping[str, Any]) -> str:
     ]
     cells = [f"<tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>"]
     cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-    return f'<div style="overflow-x: auto"><table>{"".join(cells)}</table></div>'
+    return f'<div style="overflow-x: auto"><table class="table">{"".join(cells)}</table></div>'
