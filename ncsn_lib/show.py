@@ -30,6 +30,8 @@ CONSTANTS = {
     "calls a sample": lambda r: r.sampling.num_calls(r.noise.num_levels),
 }
 """The constants of a recipe of images, as a table shows them."""
+NARROW = "overflow-wrap: anywhere"
+"""A style by which commands and paths fit a phone."""
 
 
 def show_source(thing: Any, *, docstring: bool = False) -> Any:
@@ -105,7 +107,8 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
     if not path.exists():
         lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
         return HTML(
-            f'<div class="admonition note"><p class="admonition-title">{html.escape(path.stem)}: not run yet</p>'
+            f'<div class="admonition note" style="{NARROW}">'
+            f'<p class="admonition-title">{html.escape(path.stem)}: not run yet</p>'
             f"<p>Nothing on this page is of this run. It is made by</p><ol>{lines}</ol></div>"
         )
     result = json.loads(path.read_text())
@@ -115,7 +118,8 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
         # Enlarged by whole pixels, as the other figures of images are.
         style = "width: 100%; max-width: 36rem; image-rendering: pixelated"
         shown = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{png}"/>'
-    return HTML(f"<figure>{shown}<figcaption>{html.escape(caption)} {_origin(result)}</figcaption></figure>")
+    origin = f"{html.escape(caption)} {_origin(result)}"
+    return HTML(f'<figure>{shown}<figcaption style="{NARROW}">{origin}</figcaption></figure>')
 
 
 def _origin(result: Mapping[str, Any]) -> str:
@@ -142,4 +146,4 @@ def _figures_table(result: Mapping[str, Any]) -> str:
     ]
     cells = [f"<tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>"]
     cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-    return f"<table>{''.join(cells)}</table>"
+    return f'<div style="overflow-x: auto"><table class="table">{"".join(cells)}</table></div>'

@@ -61,8 +61,8 @@ def opponent_colours(images: Tensor) -> Tensor:
 def power_spectrum(images: Tensor) -> Tensor:
     """Mean power of square images by spatial frequency, about the mean image.
 
-    The mean over images and over the waves of a ring of |F|^2, with F the discrete Fourier transform, scaled so that it
-    keeps lengths. So noise of standard deviation sigma has the power sigma^2 at every frequency.
+    The squared size of the discrete Fourier transform, scaled so that it keeps lengths, as a mean over images and over
+    the waves of a ring. So noise of standard deviation sigma has the power sigma^2 at every frequency.
 
     Args:
         images: (B, C, S, S) images, B at least 2.
