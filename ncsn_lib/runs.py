@@ -224,6 +224,18 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
     return _rebuild_run(checkpoint.path, checkpoint.recipe, checkpoint.step, checkpoint.weights, device)
 
 
+def full_is_wanted() -> bool:
+    """Whether NCSN_FULL=1 asks for the paper's own experiments in place of what the book stores.
+
+    Raises:
+        ValueError: NCSN_FULL is neither 0 nor 1.
+    """
+    wish = os.environ.get("NCSN_FULL", "0")
+    if wish not in ("0", "1"):
+        raise ValueError(f"NCSN_FULL must be 0 or 1, got {wish!r}")
+    return wish == "1"
+
+
 class AnyDevice(nn.Module):
     """A network that takes tensors of any device, computes on its own, and answers where they came from."""
 
@@ -251,10 +263,7 @@ def full_or_small_run(full: Recipe, small: Path, runs: Path, device: str | torch
         ValueError: NCSN_FULL is neither 0 nor 1, or there is no such device.
         CheckpointError: a run that cannot be read.
     """
-    wish = os.environ.get("NCSN_FULL", "0")
-    if wish not in ("0", "1"):
-        raise ValueError(f"NCSN_FULL must be 0 or 1, got {wish!r}")
-    if wish == "0":
+    if not full_is_wanted():
         return load_run(small)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError("NCSN_FULL=1 trains the paper's networks and wants a GPU; there is none: leave it unset")

@@ -5,12 +5,16 @@ import base64
 import html
 import inspect
 import json
+import shlex
+import subprocess
+import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ncsn_lib.recipes import Recipe
+from ncsn_lib.runs import full_is_wanted
 
 CONSTANTS = {
     "$\\sigma_1$, $\\sigma_L$": lambda r: f"{r.noise.sigma_max:g}, {r.noise.sigma_min:g}",
@@ -83,11 +87,12 @@ def recipe_table(columns: Mapping[str, Recipe]) -> Any:
 def show_result(path: str | Path, *commands: str, picture: str = "", caption: str = "", alt: str = "") -> Any:
     """A figure of a stored run with where it comes from; where the run is not stored yet, how to make it.
 
-    `book/results/paper_run.py RECIPE` writes `RECIPE.json` and the pictures `RECIPE_PICTURE.png` beside it.
+    `book/results/paper_run.py RECIPE` writes `RECIPE.json` and the pictures `RECIPE_PICTURE.png` beside it. With
+    NCSN_FULL=1 a result that is missing is made first, by its commands; on a GPU that takes hours.
 
     Args:
-        path: the result, `.../RECIPE.json`.
-        commands: what makes it, in order.
+        path: the result, `book/results/RECIPE.json`.
+        commands: what makes it, in order, from the folder that holds `book`.
         picture: which of its pictures; without one its figures are shown as a table.
         caption: what is seen.
         alt: the same for who cannot see it; needed with a picture.
@@ -98,12 +103,18 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
     Raises:
         ValueError: a picture without alternative text.
         FileNotFoundError: a result that lacks the picture.
+        subprocess.CalledProcessError: with NCSN_FULL=1, a command that fails.
     """
     from IPython.display import HTML
 
     path = Path(path)
     if picture and not alt:
         raise ValueError(f"alt must say what the picture {picture!r} shows, got {alt!r}")
+    if not path.exists() and full_is_wanted():
+        for command in commands:
+            program, *words = shlex.split(command)
+            program = sys.executable if program == "python" else program
+            subprocess.run([program, *words], cwd=path.resolve().parents[2], check=True)
     if not path.exists():
         lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
         return HTML(

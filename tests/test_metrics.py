@@ -12,12 +12,14 @@ from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.metrics import (
     fisher_divergence,
     frechet_distance,
+    mean_distance,
     mmd_squared,
     mode_mass,
     nearest_distances,
     nearest_neighbours,
     opponent_colours,
     power_spectrum,
+    seam_jump,
 )
 
 
@@ -165,3 +167,25 @@ def test_power_spectrum_of_all_pixels_is_their_variance():
         power_spectrum(normal(1, 3, 8, 8))
     with pytest.raises(ValueError, match="B at least 2"):
         power_spectrum(normal(4, 3, 8, 6))
+
+
+def test_seam_jump_of_steps():
+    x = torch.zeros(2, 1, 3, 6)
+    x[0, ..., 3:] = 0.5  # one of two images has a step of 0.5 in the middle, and one of 2, clamped to 1, at column 1
+    x[1, ..., 1:] = 2.0
+    assert seam_jump(x) == pytest.approx(0.25)
+    assert seam_jump(x, 1) == pytest.approx(0.5)
+    assert seam_jump(x, 5) == 0
+    assert seam_jump(x.mT, 1) == 0
+    for column in (0, 6):
+        with pytest.raises(ValueError, match=f"column must be from 1 to 5, got {column}"):
+            seam_jump(x, column)
+
+
+def test_mean_distance_is_numpys():
+    x = normal(7, 2, 3)
+    flat = x.flatten(1).numpy()
+    pairs = [np.linalg.norm(flat[i] - flat[j]) for i in range(7) for j in range(i)]
+    assert mean_distance(x) == pytest.approx(np.mean(pairs), rel=1e-10)
+    with pytest.raises(ValueError, match="two examples or more, got 1"):
+        mean_distance(x[:1])

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -50,6 +51,25 @@ def test_what_is_not_stored_is_said_to_be_missing(result, tmp_path):
         show_result(result, picture="samples")
     with pytest.raises(FileNotFoundError, match=r"cifar10_neighbours\.png"):
         show_result(result, picture="neighbours", alt="rows")
+
+
+def test_what_is_missing_is_made_if_asked_for(tmp_path, monkeypatch):
+    results = tmp_path / "book" / "results"
+    results.mkdir(parents=True)
+    (tmp_path / "make.py").write_text(
+        "import json, sys\n"
+        "made = {'command': sys.argv[1], 'date': 'today', 'machine': 'this'}\n"
+        "judged = {'rows': []}\n"
+        "result = {'recipe': 'mnist', 'data': 'MNIST', 'step': 1, 'provenance': made, 'judged': judged}\n"
+        "open('book/results/mnist.json', 'w').write(json.dumps(result))\n"
+    )
+    command = "python make.py 'one argument'"
+    monkeypatch.setenv("NCSN_FULL", "0")
+    assert "not run yet" in show_result(results / "mnist.json", command).data
+    monkeypatch.setenv("NCSN_FULL", "1")
+    assert "<code>one argument</code>" in show_result(results / "mnist.json", command).data
+    with pytest.raises(subprocess.CalledProcessError):
+        show_result(results / "celeba.json", "python missing.py")
 
 
 def test_recipes_stand_side_by_side():

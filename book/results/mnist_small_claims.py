@@ -24,9 +24,11 @@ from ncsn_lib import (
     load_mnist,
     load_run,
     make_mask,
+    mean_distance,
     nearest_distances,
     sample_run,
     sample_trajectory,
+    seam_jump,
 )
 
 MODELS = Path(__file__).resolve().parent / "models"
@@ -113,12 +115,11 @@ def copies(seed, num=500):
 
 def completions(seed, num=50, each=4):
     """The jump at the seam over that of real digits, and how far completions of one digit are apart."""
-    digits, column = TEST.images[num * seed : num * (seed + 1)], 14
+    digits = TEST.images[num * seed : num * (seed + 1)]
     mask = make_mask("left", (28, 28))
     done = inpaint_run(WIDE, digits.repeat_interleave(each, 0), mask, seed=seed).clamp(0, 1)
-    seams = [(x[..., column] - x[..., column - 1]).abs().mean().item() for x in (done, digits)]
-    apart = [torch.nn.functional.pdist(x[..., column:].flatten(1)).mean().item() for x in (*done.split(each), digits)]
-    return {"seam": seams[0] / seams[1], "variety": sum(apart[:-1]) / num / apart[-1]}
+    apart = [mean_distance(x[..., 14:]) for x in (*done.split(each), digits)]
+    return {"seam": seam_jump(done) / seam_jump(digits), "variety": sum(apart[:-1]) / num / apart[-1]}
 
 
 def main():

@@ -30,12 +30,14 @@ from ncsn_lib import (
     inpaint_run,
     load_run,
     make_mask,
+    mean_distance,
     nearest_neighbours,
     opponent_colours,
     power_spectrum,
     sample_run,
     sample_to_shards,
     sample_trajectory,
+    seam_jump,
 )
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.cli import main as run_command
@@ -61,8 +63,8 @@ from ncsn_lib.sampling import fingerprint
 HERE = Path(__file__).resolve().parent
 SHOWN, WAYS, FRAMES = 64, 8, 11
 """Samples in the grid; samples shown on their way; states of each, the start and the end among them."""
-GIVEN, COMPLETIONS, NEIGHBOURS = 4, 4, 4
-"""Images completed for each mask, completions of each, neighbours of each in pixels and in features."""
+GIVEN, COMPLETED, COMPLETIONS, NEIGHBOURS = 4, 16, 4, 4
+"""Images shown for each mask, images completed, completions of each, neighbours in pixels and in features."""
 
 
 @dataclass(frozen=True)
@@ -234,16 +236,18 @@ class PaperRun:
 
     def inpainting(self):
         """Rows of a test image, what is given of it, and its completions: first left halves, then upper ones."""
-        shape, rows = self.run.recipe.image_shape, []
+        shape, rows, fit = self.run.recipe.image_shape, [], {}
         for number, name in enumerate(("left", "top")):
-            mask, chosen = make_mask(name, shape[1:]), self.test_images[number * GIVEN : (number + 1) * GIVEN]
+            mask, chosen = make_mask(name, shape[1:]), self.test_images[number * COMPLETED : (number + 1) * COMPLETED]
             done = inpaint_run(self.run, chosen.repeat_interleave(COMPLETIONS, 0), mask, seed=self.options.seed)
+            done = done.view(len(chosen), COMPLETIONS, *shape)
+            fit[name] = fit_and_variety(done, chosen) if name == "left" else fit_and_variety(done.mT, chosen.mT)
             given = torch.where(mask, chosen, 0.5)
-            rows += [torch.cat([chosen[:, None], given[:, None], done.view(len(chosen), COMPLETIONS, *shape)], dim=1)]
+            rows += [torch.cat([chosen[:, None], given[:, None], done], dim=1)[:GIVEN]]
         rows = torch.cat(rows)  # (N, 2 + completions, C, H, W)
         self.write("inpainting", rows.flatten(0, 1), rows.shape[1])
         settings = dataclasses.asdict(self.run.recipe.sampling.inpainting)
-        return {"masks": ["left", "top"], "images": GIVEN, "completions": COMPLETIONS, "sampling": settings}
+        return {"images": COMPLETED, "completions": COMPLETIONS, "masks": fit, "sampling": settings}
 
     def neighbours(self):
         """Rows of a sample, its nearest training images in pixels, and those in the classifier's features."""
@@ -311,6 +315,17 @@ class PaperRun:
         few = self.test_images[:num]
         real = self.measured.part("along, real", self.judge | {"num": num}, lambda: self.judged("test images", few))
         return {"num": num, "rows": rows, "test_images": real}
+
+
+def fit_and_variety(done, images):
+    """Of completions (N, K, C, H, W) of the left halves of images (N, C, H, W): seam and variety beside theirs.
+
+    The variety is how far completions of one image are apart in their right halves.
+    """
+    right = images.shape[-1] // 2
+    apart = [mean_distance(x[..., right:].clamp(0, 1)) for x in (*done, images)]
+    seam = seam_jump(done.flatten(0, 1)) / seam_jump(images)
+    return {"seam": round(seam, 4), "variety": round(sum(apart[:-1]) / len(done) / apart[-1], 4)}
 
 
 def describe(images):

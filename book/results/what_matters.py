@@ -2,8 +2,8 @@
 
 Trains the U-Net of the recipe mnist_small for 1,000 steps under other weightings, learning rates and levels, three
 seeds each, samples it with other steps, levels and averages of the weights, and lets the classifier judge 200 images of
-each: about an hour on one core. What is done stays in runs/what_matters, so a run that was cut goes on. Writes its
-figures beside this file after each piece.
+each (100 where T is the paper's 100): about an hour and a half on one core. What is done stays in runs/what_matters, so
+a run that was cut goes on. Writes its figures beside this file after each piece.
 """
 
 import dataclasses
@@ -85,10 +85,10 @@ def losses_by_level(run, images):
     return losses
 
 
-def judged(run, seed, **changes):
+def judged(run, seed, num=NUM, **changes):
     """What the classifier makes of the run's samples under other settings of its recipe."""
     run = run._replace(recipe=dataclasses.replace(run.recipe, **changes))
-    return judge(sample_run(run, NUM, seed=seed, bfloat16=True))
+    return judge(sample_run(run, num, seed=seed, bfloat16=True))
 
 
 def judge(images):
@@ -117,8 +117,8 @@ def pieces():
         run = trained("single", BASELINE, seed)["own"]
         return judged(run, seed) | {"losses": losses_by_level(run, digits("test")[:NUM])[-1:]}
 
-    def steps(seed, num_steps, eps=4e-5):
-        return judged(base(seed)["own"], seed, sampling=SamplingSettings(eps=eps, num_steps=num_steps))
+    def steps(seed, num_steps, eps=4e-5, num=NUM):
+        return judged(base(seed)["own"], seed, num, sampling=SamplingSettings(eps=eps, num_steps=num_steps))
 
     def levels(seed, num_levels):
         ladder, sampling = NoiseSettings(num_levels=num_levels), SamplingSettings(num_steps=CALLS // num_levels)
@@ -133,6 +133,7 @@ def pieces():
         *[("levels", n, functools.partial(levels, num_levels=n)) for n in (2, 3, 5, 10, 20, 50)],
         *[("average, constant rate", d, lambda seed, d=d: judged(constant(seed)[str(d)], seed)) for d in (0, *DECAYS)],
         *[("average, cosine", d, lambda seed, k=k: judged(base(seed)[k], seed)) for d, k in ((0, "0"), (0.999, "own"))],
+        *[("eps, T = 100", e, functools.partial(steps, num_steps=100, eps=e, num=NUM // 2)) for e in STEP_SIZES[2:5]],
     ]  # fmt: skip
     return [(study, value, seed, measure) for study, value, measure in studies for seed in SEEDS]
 

@@ -37,6 +37,44 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     return max(0.0, distance.item())
 
 
+def seam_jump(images: Tensor, column: int | None = None) -> float:
+    """How much grey changes across a cut: the mean absolute difference of the columns beside it.
+
+    Args:
+        images: (B, C, H, W), clamped to [0, 1]; for a cut between rows, hand them over transposed.
+        column: the first column after the cut; the middle one by default.
+
+    Returns:
+        The mean over images, channels and rows. Compare it with that of real images at the same place.
+
+    Raises:
+        ValueError: a column without one before it, or one that is not there.
+    """
+    column = images.shape[-1] // 2 if column is None else column
+    if not 0 < column < images.shape[-1]:
+        raise ValueError(f"column must be from 1 to {images.shape[-1] - 1}, got {column}")
+    images = images.clamp(0, 1)
+    return (images[..., column] - images[..., column - 1]).abs().mean().item()
+
+
+def mean_distance(x: Tensor) -> float:
+    """The mean Euclidean distance between two of several examples, over all pairs: how different they are.
+
+    Args:
+        x: (B, *D) examples, B at least 2.
+
+    Returns:
+        The distance, in the units of `x`.
+
+    Raises:
+        ValueError: fewer than two examples.
+    """
+    check_examples(x)
+    if len(x) < 2:
+        raise ValueError(f"x must hold two examples or more, got {len(x)}")
+    return torch.nn.functional.pdist(x.flatten(1)).mean().item()
+
+
 def opponent_colours(images: Tensor) -> Tensor:
     """Colours as one brightness and two differences, an orthonormal change of axes, so that normal noise stays normal.
 
