@@ -87,7 +87,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
 
     Args:
         path: the result, `.../RECIPE.json`.
-        commands: what makes it, in order.
+        commands: what makes it, in order; none where the page has said so before.
         picture: which of its pictures; without one its figures are shown as a table.
         caption: what is seen.
         alt: the same for who cannot see it; needed with a picture.
@@ -106,10 +106,11 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
         raise ValueError(f"alt must say what the picture {picture!r} shows, got {alt!r}")
     if not path.exists():
         lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
+        how = f" It is made by</p><ol>{lines}</ol>" if commands else "</p>"
         return HTML(
             f'<div class="admonition note" style="{NARROW}">'
             f'<p class="admonition-title">{html.escape(path.stem)}: not run yet</p>'
-            f"<p>Nothing on this page is of this run. It is made by</p><ol>{lines}</ol></div>"
+            f"<p>Nothing on this page is of this run.{how}</div>"
         )
     result = json.loads(path.read_text())
     shown = _figures_table(result) if not picture else ""
