@@ -92,7 +92,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
 
     Args:
         path: the result, `book/results/RECIPE.json`.
-        commands: what makes it, in order, from the folder that holds `book`.
+        commands: what makes it, in order, from the folder that holds `book`; none where the page has said so before.
         picture: which of its pictures; without one its figures are shown as a table.
         caption: what is seen.
         alt: the same for who cannot see it; needed with a picture.
@@ -117,10 +117,11 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
             subprocess.run([program, *words], cwd=path.resolve().parents[2], check=True)
     if not path.exists():
         lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
+        how = f" It is made by</p><ol>{lines}</ol>" if commands else "</p>"
         return HTML(
             f'<div class="admonition note" style="{NARROW}">'
             f'<p class="admonition-title">{html.escape(path.stem)}: not run yet</p>'
-            f"<p>Nothing on this page is of this run. It is made by</p><ol>{lines}</ol></div>"
+            f"<p>Nothing on this page is of this run.{how}</div>"
         )
     result = json.loads(path.read_text())
     shown = _figures_table(result) if not picture else ""

@@ -47,6 +47,9 @@ def test_what_is_not_stored_is_said_to_be_missing(result, tmp_path):
     assert "celeba: not run yet" in shown
     assert re.findall(r"<code>(.*?)</code>", shown) == ["first &lt;a&gt;", "then b"]
     assert "<img" not in shown
+    again = show_result(tmp_path / "celeba.json", picture="samples", alt="faces").data
+    assert "celeba: not run yet" in again
+    assert "made by" not in again
     with pytest.raises(ValueError, match="alt must say what the picture 'samples' shows"):
         show_result(result, picture="samples")
     with pytest.raises(FileNotFoundError, match=r"cifar10_neighbours\.png"):
