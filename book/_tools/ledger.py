@@ -50,15 +50,12 @@ def table(part, rows):
     return lines
 
 
-def runs_of(stored):
-    """The parts of a result that have a seed and a cost of their own."""
-    return [stored, stored.get("training", {}), *stored.get("runs", [])]
-
-
 def seconds(stored):
-    """What a result cost, in words."""
-    found = [run["seconds"] for run in runs_of(stored) if "seconds" in run]
-    return f"{sum(found):,.0f} s" if found else "not recorded"
+    """What a result cost, in words: all of it, or its training, or its runs, whichever is recorded."""
+    for parts in ([stored], [stored.get("training", {})], stored.get("runs", [])):
+        if found := [part["seconds"] for part in parts if "seconds" in part]:
+            return f"{sum(found):,.0f} s"
+    return "not recorded"
 
 
 def origins(names):
@@ -71,7 +68,10 @@ def origins(names):
     ]
     for name in names:
         stored = load(name)
-        made, seeds = stored["provenance"], sorted({run["seed"] for run in runs_of(stored) if "seed" in run})
+        made, seeds = (
+            stored["provenance"],
+            sorted({run["seed"] for run in [stored, *stored.get("runs", [])] if "seed" in run}),
+        )
         told = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else ", ".join(map(str, seeds))
         where = f"{made['machine']}; torch {made['versions']['torch']}"
         lines.append(f"| `{name}` | `{made['command']}` | {told} | {where} | {made['date']} | {seconds(stored)} |")

@@ -1,6 +1,7 @@
 """Store what an experiment measured, with where it comes from: for the scripts in book/results."""
 
 import math
+import time
 from pathlib import Path
 
 import torch
@@ -9,12 +10,18 @@ from chapters import ROOT
 from ncsn_lib.provenance import provenance, write_result
 from ncsn_lib.runs import read_rows
 
+BEGUN = time.perf_counter()
 
-def store(script, runs):
-    """Write the runs beside the script that made them, as JSON, whole or not at all."""
+
+def store(script, runs, seconds=None):
+    """Write the runs beside the script that made them, as JSON, whole or not at all, and how long that took.
+
+    A script that goes on where it was cut says how long all of its parts took.
+    """
     script = Path(script).resolve()
     origin = provenance(f"python {script.relative_to(ROOT).as_posix()}")
-    write_result(script.with_suffix(".json"), {"provenance": origin, "runs": runs})
+    took = time.perf_counter() - BEGUN if seconds is None else seconds
+    write_result(script.with_suffix(".json"), {"provenance": origin, "seconds": round(took, 1), "runs": runs})
 
 
 def thinned(path, block=None):

@@ -10,7 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import store, thinned
 
+from ncsn_lib import load_run
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
     names = ("mnist_small", "mnist_small_wide")
-    store(__file__, [{"name": name, **thinned(folder / name / "loss.csv", 100)} for name in names])
+    seeds = {name: load_run(folder / name).recipe.training.seed for name in names}
+    store(__file__, [{"name": n, "seed": seeds[n], **thinned(folder / n / "loss.csv", 100)} for n in names])

@@ -149,9 +149,11 @@ def main():
     for study, value, seed, measure in pieces():
         path = WORK / f"{study}-{value}-{seed}.json"
         if not path.exists():
-            write_result(path, {"study": study, "value": value, "seed": seed} | measure(seed))
+            begun = time.perf_counter()
+            found = {"study": study, "value": value, "seed": seed} | measure(seed)
+            write_result(path, found | {"seconds": round(time.perf_counter() - begun, 1)})
         rows.append(json.loads(path.read_text()))
-        store(__file__, real + rows)
+        store(__file__, real + rows, seconds=sum(row["seconds"] for row in rows))
         print(f"{study} {value} seed {seed}: sure {rows[-1]['sure_share']:.2f}", flush=True)
 
 
