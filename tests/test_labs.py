@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+import sklearn.datasets
 import torch
 import traitlets
 from scipy.stats import kstest
@@ -31,13 +32,14 @@ from ncsn_lib import (
     mode_mass,
     plotting,
 )
-from ncsn_lib.labs import ScoreLab
+from ncsn_lib.labs import LadderLab, ScoreLab
 from ncsn_lib.labs.base import STATIC, standalone
 
 ROOT = Path(__file__).resolve().parents[1]
 AXE = ROOT / "book" / "assets" / "vendor" / "axe-core" / "axe.min.js"
 browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
-LABS = {"score": ScoreLab}
+PATIENCE = 150_000  # ms; a busy machine may take long for a page, and longer for a kernel
+LABS = {"score": ScoreLab, "ladder": LadderLab}
 
 CONF = f"""
 import sys
@@ -96,6 +98,7 @@ def visit(chromium, address):
     def open_page(**options):
         context = chromium.new_context(**{"viewport": browser.WIDE, "reduced_motion": "reduce", **options})
         contexts.append(context)
+        context.set_default_timeout(PATIENCE)
         page = browser.listen(context, address, found)
         page.goto(f"{address}/index.html")
         browser.settle(page)
@@ -113,6 +116,7 @@ def visit(chromium, address):
 def quiet(chromium, address):
     """A page for the tests that compute with the modules alone."""
     context = chromium.new_context()
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(f"{address}/none.html")
     yield page
@@ -346,10 +350,10 @@ def test_knobs_turn_by_keyboard(visit):
     page.keyboard.press("ArrowRight")
     assert value(page, "step_size") == 0.11  # a twentieth of a decade more
     assert slider.get_attribute("aria-valuetext") == "0.11"
-    page.get_by_label("levels L").focus()
+    page.get_by_label("levels L").first.focus()
     page.keyboard.press("ArrowLeft")
     assert value(page, "num_levels") == 9
-    page.get_by_label("linear").check()
+    page.get_by_label("linear").first.check()
     page.wait_for_function(f"() => !{model(page)}.get('running')")
     page.wait_for_function("() => document.querySelector('.score-lab').innerText.includes('of 900')")
     assert value(page, "schedule") == "linear"
@@ -358,7 +362,7 @@ def test_knobs_turn_by_keyboard(visit):
 
 def test_both_ends_of_the_ladder_stay_in_order(visit):
     page = visit()
-    page.get_by_label("first level").fill(str(math.log10(0.5)))
+    page.get_by_label("first level").first.fill(str(math.log10(0.5)))
     assert value(page, "sigma_max") == pytest.approx(0.5)
     assert value(page, "sigma_min") < 0.5
 
@@ -416,8 +420,8 @@ def test_runs_pause_step_and_begin_again(visit):
     page.wait_for_function("() => document.querySelector('.score-lab .place').innerText.includes('step 1,000 of')")
     assert places.count() == 2
     end = read_samples(page)
-    page.get_by_label("seed").fill("7")
-    page.get_by_label("seed").press("Enter")
+    page.locator(".score-lab").get_by_label("seed").fill("7")
+    page.locator(".score-lab").get_by_label("seed").press("Enter")
     page.get_by_role("button", name="To the end").click()
     page.wait_for_function(f"() => !{model(page)}.get('running')")
     assert read_samples(page) != end
@@ -449,6 +453,77 @@ def test_who_asked_for_stillness_sees_the_end_and_nothing_moves(visit):
     page.wait_for_timeout(300)
     assert page.get_attribute(".score-lab", "data-frames") == frames
     assert int(frames) < 10
+
+
+# The ladder lab
+
+
+def shown_numbers(page):
+    """The columns of the table, as numbers; None where there is none."""
+    rows = page.eval_on_selector_all(
+        ".ladder-lab tbody tr", "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
+    )
+    return [[as_number(text) for text in column] for column in zip(*rows, strict=True)]
+
+
+def as_number(text):
+    """What the labs' `format` wrote, read back."""
+    if text == "–":
+        return None
+    raised = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+    digits, power, exponent = text.replace(",", "").rpartition("10") if re.search("10[⁻⁰¹-⁹]", text) else (text, "", "")
+    if not power:
+        return float(text.replace(",", ""))
+    return float(digits.rstrip("·") or 1) * 10.0 ** int(exponent.translate(raised))
+
+
+def test_the_ladder_lab_shows_the_librarys_numbers(visit):
+    page = visit()
+    page.get_by_role("button", name="2019, CIFAR-10").click()
+    page.get_by_label("levels L").last.fill("40")
+    page.wait_for_function("() => document.querySelectorAll('.ladder-lab tbody tr').length == 40")
+    level, sigma, weight, overlap, step_size, carried = shown_numbers(page)
+    sigmas = geometric_sigmas(1.0, 0.01, 40)
+    assert level == list(range(1, 41))
+    # The page rounds to three digits, and to two where it writes powers of ten.
+    assert sigma == pytest.approx(sigmas.tolist(), rel=0.006)
+    assert weight == pytest.approx((sigmas**2).tolist(), rel=0.06)
+    assert overlap[0] is None
+    assert overlap[1:] == pytest.approx(level_overlap(sigmas, 3072).tolist(), rel=0.06)
+    assert step_size == pytest.approx(langevin_step_sizes(sigmas, 2e-5).tolist(), rel=0.06)
+    assert carried[0] == pytest.approx(1 / (1 - 0.2 / 4), rel=0.01)  # the bias of h = 0.2 alone, after 100 steps
+
+
+def test_the_ladder_labs_pictures_have_more_noise_at_the_top(visit):
+    page = visit()
+    script = (
+        """all => all.map(c => [...c.getContext("2d").getImageData(0, 0, 8, 8).data].filter((_, i) => i % 4 == 0))"""
+    )
+    first, *_, last = page.eval_on_selector_all(".strip canvas", script)
+    image = load_first_digit(3)
+    off = [(torch.tensor(pixels) - 255 * image).abs().mean().item() for pixels in (first, last)]
+    assert off[1] < 0.01 * 255 < 20 < off[0]
+    assert page.locator(".strip figcaption").first.inner_text() == "σ = 1"
+    page.get_by_label("digit", exact=True).fill("7")
+    page.wait_for_function("() => document.querySelector('.strip canvas').ariaLabel.includes('digit 7')")
+
+
+def load_first_digit(digit):
+    data = sklearn.datasets.load_digits()
+    return torch.tensor(data.images[data.target == digit][0]).float().flatten() / 16
+
+
+def test_the_digits_are_scikit_learns():
+    tool = runpy.run_path(str(ROOT / "book" / "_tools" / "lab_digits.py"))
+    assert (STATIC / "digits.js").read_text(encoding="utf-8") == tool["module_text"]()
+
+
+def test_the_ladder_lab_tells_what_is_unstable(visit):
+    page = visit()
+    assert "stable, below 4" in page.inner_text(".facts")
+    page.get_by_label("last step size ε").last.fill("-3")
+    page.wait_for_function("() => document.querySelector('.facts').innerText.includes('unstable')")
+    page.wait_for_function("() => document.querySelector('.ladder-lab [role=status]').textContent.includes('unstable')")
 
 
 def test_frames_with_two_thousand_chains(chromium, address, record_property):
@@ -541,7 +616,7 @@ def test_a_widgets_mixture_and_samples():
 
 NOTEBOOK = """
 from pathlib import Path
-from ncsn_lib.labs import ScoreLab
+from ncsn_lib.labs import LadderLab, ScoreLab
 lab = ScoreLab(num_chains=50)
 lab
 """
@@ -604,14 +679,14 @@ def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(chromium, ju
     context = chromium.new_context(viewport=browser.WIDE, reduced_motion="reduce")
     context.route(lambda url: "127.0.0.1" not in url and url.startswith("http"), lambda route: route.abort())
     page = context.new_page()
-    page.set_default_timeout(120_000)  # a busy machine may take long to start a kernel
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{jupyter}lab/tree/lab.ipynb?reset", wait_until="domcontentloaded")
     page.locator(".jp-Cell .cm-content").first.click()
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     page.keyboard.press("Shift+Enter")
     page.wait_for_selector(".score-lab .status:not(:empty)")  # the run has ended
-    page.get_by_label("seed").fill("5")
-    page.get_by_label("seed").press("Enter")
+    page.locator(".score-lab").get_by_label("seed").fill("5")
+    page.locator(".score-lab").get_by_label("seed").press("Enter")
     page.get_by_label("step size α", exact=True).focus()
     page.keyboard.press("ArrowRight")
     page.locator(".jp-Cell .cm-content").nth(1).click()

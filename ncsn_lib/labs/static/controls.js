@@ -20,12 +20,16 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** A number as it is shown: at most three digits that count, and no exponent. */
+/** A number as it is shown: at most three digits that count, powers of ten where it is very small or large. */
 export function format(value) {
   if (!Number.isFinite(value)) return "not finite";
-  if (Math.abs(value) >= 1e7) return `10^${Math.floor(Math.log10(Math.abs(value)))}`;
-  return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+  const power = value ? Math.floor(Math.log10(Math.abs(value))) : 0;
+  if (power > -4 && power < 7) return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+  const [digits, exponent] = value.toExponential(1).split("e").map(Number);
+  return `${digits === 1 ? "" : `${digits}·`}10${[...String(exponent)].map((sign) => RAISED[sign]).join("")}`;
 }
+
+const RAISED = Object.fromEntries([..."-0123456789"].map((sign, i) => [sign, [..."⁻⁰¹²³⁴⁵⁶⁷⁸⁹"][i]]));
 
 /** What a lab listens to, so that all of it ends when its view does. */
 export class Scope {
@@ -71,13 +75,14 @@ function newId() {
  * A slider with its label and its value.
  *
  * @param {Scope} scope
- * @param {object} spec `label`, `min`, `max`, `step`; `log` for equal factors in place of equal steps; either `name`, a
- *   value of the model, or `read()`, `write(value)` and `names`, the values of the model that it shows. A label may be
+ * @param {object} spec `label`, `min`, `max`, `step`; `log` for equal factors in place of equal steps, `whole` for whole
+ *   numbers then; either `name`, a value of the model, or `read()`, `write(value)` and `names`, the values of the model that it shows. A label may be
  *   a list of texts and nodes
  */
 export function slider(scope, spec) {
   const { read, write, names } = access(scope, spec);
-  const [there, back] = spec.log ? [Math.log10, (p) => Number((10 ** p).toPrecision(2))] : [Number, Number];
+  const round = spec.whole ? Math.round : Number;
+  const [there, back] = spec.log ? [Math.log10, (p) => round((10 ** p).toPrecision(2))] : [Number, Number];
   const id = newId();
   const range = element("input", {
     id,
