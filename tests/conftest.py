@@ -1,7 +1,9 @@
 """What all tests share; where NCSN_CI is set, a test that is skipped counts as failed."""
 
 import os
+import runpy
 import shutil
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -44,6 +46,17 @@ def trained(tmp_path_factory):
 def run(trained, tmp_path):
     """A copy of that run for the test alone."""
     return shutil.copytree(trained, tmp_path / "digits")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser without a window, one for all tests."""
+    browser = runpy.run_path(str(Path(__file__).resolve().parents[1] / "book" / "_tools" / "browser.py"))
+    executable = browser["find_chromium"]()
+    if executable is None:
+        pytest.skip("no Chromium on the path, and none named by NCSN_CHROMIUM")
+    with browser["chromium"](executable) as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

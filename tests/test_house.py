@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "ncsn_lib"
 FILES = sorted(LIBRARY.rglob("*.py"))
 OWN = ("__init__", "__main__")
+SIDE_PACKAGES = {"plotting": {"matplotlib"}, "labs": {"anywidget", "traitlets"}}  # what a side room may begin with
 
 
 def plan():
@@ -69,9 +70,10 @@ def test_heavy_packages_are_imported_where_they_are_used(file):
     top = [node for node in parse(file).body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {name.split(".")[0] for node in top for name in imports(ast.Module([node], []))}
     outside = names - set(sys.stdlib_module_names) - {"torch", "numpy", "ncsn_lib"}
-    assert outside == ({"matplotlib"} if room(file) == "plotting" else set())
+    assert outside <= SIDE_PACKAGES.get(room(file), set())
     everywhere = {name.split(".")[0] for name in imports(parse(file))}
-    assert "matplotlib" not in everywhere or room(file) == "plotting"
+    for side, packages in SIDE_PACKAGES.items():
+        assert room(file) == side or not packages & everywhere
 
 
 def test_importing_the_library_imports_no_more_than_torch():

@@ -36,6 +36,9 @@ LOOK = r"""() => {
   const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
   const alive = document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
   if (alive < views) found.push(`widget: ${views} on the page, ${alive} alive`);
+  const labs = document.querySelectorAll("[data-lab]").length;
+  const mounted = document.querySelectorAll("[data-lab] > .ncsn-lab").length;
+  if (mounted < labs) found.push(`lab: ${labs} on the page, ${mounted} alive`);
   if (document.querySelector(".jupyter-widgets-error-widget")) found.push("widget: one shows an error");
   for (const i of document.images) {
     const name = i.currentSrc.slice(0, 80) || i.outerHTML.slice(0, 80);
@@ -63,21 +66,6 @@ PICTURES = """view => [...view.querySelectorAll("img, canvas, svg")].filter(e =>
   .map(e => e.currentSrc || (e.toDataURL ? e.toDataURL() : e.outerHTML)).join()"""
 
 
-def listen(context, address, found):
-    """Note what a page says to its console, and whom it calls; only this machine answers."""
-    page = context.new_page()
-
-    def answer(route):
-        found.append(f"outside: {route.request.url}")
-        route.abort()
-
-    context.route(lambda url: not url.startswith((f"{address}/", "data:", "blob:")), answer)
-    page.on("pageerror", lambda error: found.append(f"script: {error}"))
-    page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
-    page.on("response", lambda r: found.append(f"missing: {r.status} {r.url}") if r.status >= 400 else None)
-    return page
-
-
 def still_sliders(page):
     """Move every slider that stands beside pictures by a key; return those that changed no picture."""
     found = []
@@ -102,7 +90,7 @@ def defects(chromium, address, name, scheme):
     """What is wrong with a page, in one colour scheme, at both widths."""
     found = []
     context = chromium.new_context(color_scheme=scheme, viewport=VISITS[scheme])
-    page = listen(context, address, found)
+    page = browser.listen(context, address, found)
     page.goto(f"{address}/{name}")
     page.wait_for_function("() => !document.querySelector('meta[http-equiv=refresh]')")  # index.html leads on
     page.wait_for_load_state()
@@ -116,15 +104,6 @@ def defects(chromium, address, name, scheme):
             found.append(f"width: {too_wide} px wider than a window of {viewport['width']} px")
     context.close()
     return found
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    executable = browser.find_chromium()
-    if executable is None:
-        pytest.skip("no Chromium on the path, and none named by NCSN_CHROMIUM")
-    with browser.chromium(executable) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +141,7 @@ BROKEN = {
     "math: raw TeX": r"<p>The score \(s\) of it</p>",
     "math: raw TeX in the text: $$": "<p>$$s = 1$$</p>",
     "widget: 1 on the page, 0 alive": VIEW,
+    "lab: 1 on the page, 0 alive": '<div data-lab="score"></div>',
     "widget: one shows an error": '<div class="jupyter-widgets-error-widget">no</div>',
     "widget: a slider moves": VIEW + SLIDER.format("", PIXEL),
     "image: no alternative text": f'<img src="{PIXEL}">',

@@ -56,6 +56,21 @@ def chromium(executable):
         browser.close()
 
 
+def listen(context, address, found):
+    """Note what a page says to its console, and whom it calls; only this machine answers."""
+    page = context.new_page()
+
+    def answer(route):
+        found.append(f"outside: {route.request.url}")
+        route.abort()
+
+    context.route(lambda url: not url.startswith((f"{address}/", "data:", "blob:")), answer)
+    page.on("pageerror", lambda error: found.append(f"script: {error}"))
+    page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("response", lambda r: found.append(f"missing: {r.status} {r.url}") if r.status >= 400 else None)
+    return page
+
+
 def settle(page):
     """Wait until a page has done what it does on load: fonts, mathematics, widgets, pictures."""
     page.evaluate(
@@ -64,7 +79,8 @@ def settle(page):
           if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
           const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
           const alive = () => document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
-          for (let i = 0; i < 80 && alive() < views.length; i++) await new Promise(r => setTimeout(r, 50));
+          const labs = () => document.querySelectorAll("[data-lab]:not(:has(> .ncsn-lab))").length;
+          for (let i = 0; i < 80 && (alive() < views.length || labs()); i++) await new Promise(r => setTimeout(r, 50));
           await Promise.all([...document.images].filter(i => i.src).map(i => i.decode().catch(() => 0)));
           await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
         }"""

@@ -4,7 +4,7 @@
     python book/_tools/check.py NAME ...     these, for example: lint unit
 
 lint: ruff, style and format.   drift: each notebook holds its chapter's text.   unit: the library's tests.
-book: the strict build.         pages: every built page in a browser.            notebooks: nbval.
+book: the strict build.         pages: the labs and every built page in a browser. notebooks: nbval.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ import time
 from chapters import ROOT, chapters, command_line, say, share_cores, use_utf8
 
 PYTHON = sys.executable
-RENDERED = "tests/test_rendered_book.py"
+RENDERED = ["tests/test_labs.py", "tests/test_rendered_book.py"]
 
 
 def stages():
@@ -25,9 +25,9 @@ def stages():
     return {
         "lint": [[PYTHON, "-m", "ruff", "check", "."], [PYTHON, "-m", "ruff", "format", "--check", "."]],
         "drift": [[PYTHON, "book/_tools/refresh.py", "--check"]],
-        "unit": [[PYTHON, "-m", "pytest", "-q", "tests", f"--ignore={RENDERED}"]],
+        "unit": [[PYTHON, "-m", "pytest", "-q", "tests", *(f"--ignore={file}" for file in RENDERED)]],
         "book": [[PYTHON, "book/_tools/build.py"]],
-        "pages": [[PYTHON, "-m", "pytest", "-q", RENDERED]],
+        "pages": [[PYTHON, "-m", "pytest", "-q", *RENDERED]],
         "notebooks": [[PYTHON, "-m", "pytest", "-q", *nbval, *notebooks]] if notebooks else [],
     }
 

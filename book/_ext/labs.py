@@ -1,0 +1,80 @@
+"""Sphinx extension: the directive `lab`, which puts a lab on a page.
+
+    ```{lab} score
+    ```
+
+The files of `ncsn_lib/labs/static` are served as `_static/labs`, the same ones that JupyterLab gets; script and style
+are loaded only by pages with a lab. There is no kernel: `mount.js` gives the lab a model of its own.
+"""
+
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+STATIC = Path(__file__).resolve().parents[2] / "ncsn_lib" / "labs" / "static"
+FALLBACK = (
+    "The lab takes its place here: it needs JavaScript, and a page that is served ({code}), not opened as a file."
+)
+
+
+def place(name):
+    """The HTML of the place that a lab takes; `mount.js` finds it by its attribute."""
+    why = FALLBACK.format(code="<code>make serve</code>")
+    return f'<div data-lab="{name}"><p>{why}</p></div>\n<noscript><p>JavaScript is off.</p></noscript>'
+
+
+class lab(nodes.General, nodes.Element):
+    """A lab on a page."""
+
+
+class Lab(SphinxDirective):
+    """Puts the lab that its argument names on the page."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Make the node, if there is such a lab."""
+        name = self.arguments[0]
+        if not (STATIC / f"{name}_lab.js").exists():
+            known = sorted(path.name.removesuffix("_lab.js") for path in STATIC.glob("*_lab.js"))
+            raise self.error(f"no lab called {name}; there are: {', '.join(known)}")
+        return [lab("", name=name)]
+
+
+def write_html(translator, node):
+    """Write the place."""
+    translator.body.append(place(node["name"]))
+    raise nodes.SkipNode
+
+
+def write_text(translator, node):
+    """Say what is missing where nothing can move."""
+    translator.body.append(FALLBACK.format(code="make serve"))
+    raise nodes.SkipNode
+
+
+def copy_front_ends(app):
+    """Copy the modules to where pages find them, before the first page is written."""
+    if app.builder.format == "html":
+        shutil.copytree(STATIC, Path(app.outdir) / "_static" / "labs", dirs_exist_ok=True)
+
+
+def load_front_ends(app, pagename, templatename, context, doctree):
+    """Let a page with a lab load script and style."""
+    if doctree is not None and next(doctree.findall(lab), None) is not None:
+        app.add_css_file("labs/labs.css", priority=910)
+        app.add_js_file("labs/mount.js", type="module")
+
+
+def setup(app):
+    """Connect the extension."""
+    if not (STATIC / "mount.js").exists():
+        raise ExtensionError(f"the labs' front ends are not in {STATIC}")
+    app.add_node(lab, html=(write_html, None), text=(write_text, None), latex=(write_text, None))
+    app.add_directive("lab", Lab)
+    app.connect("builder-inited", copy_front_ends)
+    app.connect("html-page-context", load_front_ends)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,125 @@
+"""What the labs share: their front ends, the ladder that they walk down, arrays as traits."""
+
+import base64
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import torch
+import traitlets
+
+from ncsn_lib.schedules import check_sigmas, geometric_sigmas
+
+STATIC = Path(__file__).parent / "static"
+IMPORT = re.compile(r'from "\./(\w+\.js)"')
+SCHEDULES = {"geometric": geometric_sigmas, "linear": torch.linspace}
+
+
+def standalone(name: str) -> str:
+    """A front end as one text, since a widget's module has no place that `import "./other.js"` could start from.
+
+    Args:
+        name: a file in `static/`.
+
+    Returns:
+        Its text, each of its imports replaced by the imported module itself, as a `data:` URL.
+    """
+
+    def inline(match: re.Match[str]) -> str:
+        encoded = base64.b64encode(standalone(match[1]).encode()).decode()
+        return f'from "data:text/javascript;base64,{encoded}"'
+
+    return IMPORT.sub(inline, (STATIC / name).read_text(encoding="utf-8"))
+
+
+def _to_json(points: torch.Tensor | None, widget: Any) -> dict[str, Any] | None:
+    if points is None:
+        return None
+    array = points.detach().double().cpu().contiguous().numpy()
+    return {"shape": list(array.shape), "data": memoryview(array).cast("B")}
+
+
+def _from_json(sent: dict[str, Any] | None, widget: Any) -> torch.Tensor | None:
+    if sent is None:
+        return None
+    return torch.from_numpy(np.frombuffer(sent["data"], dtype=np.float64).reshape(sent["shape"]).copy())
+
+
+class Points(traitlets.Instance):
+    """A trait: points of the plane, (B, 2) in float64, or None; they travel as bytes."""
+
+    def __init__(self, **metadata: Any):
+        super().__init__(torch.Tensor, allow_none=True)
+        self.tag(sync=True, to_json=_to_json, from_json=_from_json, **metadata)
+
+    def validate(self, obj: Any, value: Any) -> torch.Tensor | None:
+        """Accept None or a (B, 2) tensor of finite or infinite numbers."""
+        value = super().validate(obj, value)
+        if value is not None and (value.ndim != 2 or value.shape[1] != 2 or len(value) == 0):
+            raise traitlets.TraitError(f"{self.name} must be (B, 2), got {tuple(value.shape)}")
+        return None if value is None else value.double()
+
+
+class Lab(anywidget.AnyWidget):
+    """A lab's widget: a ladder of noise levels and the walk down it, as traits that follow the knobs and turn them.
+
+    A ladder that is set in `sigmas` is used as it is, and `schedule` says "given", until a knob is turned.
+    """
+
+    sigma_max = traitlets.CFloat(1.0).tag(sync=True)
+    """The first level sigma_1, above `sigma_min`."""
+    sigma_min = traitlets.CFloat(0.01).tag(sync=True)
+    """The last level sigma_L, above 0."""
+    num_levels = traitlets.CInt(10, min=2).tag(sync=True)
+    """The number of levels L."""
+    schedule = traitlets.Enum([*SCHEDULES, "given"], "geometric").tag(sync=True)
+    """"geometric", "linear", or "given"."""
+    sigmas = traitlets.List(traitlets.CFloat()).tag(sync=True)
+    """The ladder itself, (L,) decreasing levels."""
+    eps = traitlets.CFloat(2e-5).tag(sync=True)
+    """The step size at the last level, the paper's epsilon, in squared units of the data; above 0."""
+    steps_per_level = traitlets.CInt(100, min=1).tag(sync=True)
+    """The number of steps T at each level."""
+
+    @traitlets.default("sigmas")
+    def _default_sigmas(self) -> list[float]:
+        return self._scheduled()
+
+    def _scheduled(self) -> list[float]:
+        """The ladder that the knobs ask for."""
+        make = SCHEDULES["geometric" if self.schedule == "given" else self.schedule]
+        return make(self.sigma_max, self.sigma_min, self.num_levels).tolist()
+
+    @traitlets.validate("sigma_max", "sigma_min", "eps", "step_size")
+    def _check_positive(self, proposal: Any) -> float:
+        name, value = proposal["trait"].name, proposal["value"]
+        if not 0 < value < math.inf:
+            raise traitlets.TraitError(f"{name} must be finite and above 0, got {value}")
+        ends = {"sigma_max": self.sigma_max, "sigma_min": self.sigma_min, name: value}
+        if ends["sigma_max"] <= ends["sigma_min"]:
+            raise traitlets.TraitError(
+                f"sigma_max must be above sigma_min, got {ends['sigma_max']} and {ends['sigma_min']}; "
+                "to change both, set them within `with lab.hold_trait_notifications():`"
+            )
+        return value
+
+    @traitlets.validate("sigmas")
+    def _check_ladder(self, proposal: Any) -> list[float]:
+        try:
+            check_sigmas(torch.tensor(proposal["value"], dtype=torch.float64))
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from error
+        return proposal["value"]
+
+    @traitlets.observe("sigma_max", "sigma_min", "num_levels", "schedule")
+    def _follow_the_knobs(self, change: Any) -> None:
+        if self.schedule != "given":
+            self.sigmas = self._scheduled()
+
+    @traitlets.observe("sigmas")
+    def _follow_the_ladder(self, change: Any) -> None:
+        if self.sigmas != self._scheduled():
+            self.schedule = "given"

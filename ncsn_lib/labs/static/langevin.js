@@ -1,0 +1,53 @@
+// Langevin dynamics and its annealed form: ncsn_lib/samplers, once more for the page. Noise is always handed in.
+
+import { score } from "./mixtures.js";
+import { langevinStepSizes } from "./schedules.js";
+
+/**
+ * One step of Langevin dynamics, x + alpha/2 * score + sqrt(alpha) * noise, in place (Song & Ermon 2019, Eq. 4).
+ *
+ * @param {Float64Array} points B chains in the plane; changed
+ * @param {object} mixture the density whose score is followed
+ * @param {number} stepSize alpha
+ * @param {Float64Array} noise B unit normal draws
+ * @param {Float64Array} scratch room for B scores
+ */
+export function langevinStep(points, mixture, stepSize, noise, scratch) {
+  score(mixture, points, scratch);
+  const root = Math.sqrt(stepSize);
+  for (let i = 0; i < points.length; i++) points[i] += 0.5 * stepSize * scratch[i] + root * noise[i];
+}
+
+/** The plan of plain Langevin dynamics: every step at one level, with one step size. */
+export function plainPlan(sigma, stepSize, numSteps) {
+  return { length: numSteps, at: () => ({ level: 0, sigma, stepSize }) };
+}
+
+/** The plan of Algorithm 1: `numSteps` steps at each level, with alpha_i = eps sigma_i^2 / sigma_L^2. */
+export function annealedPlan(sigmas, eps, numSteps) {
+  const stepSizes = langevinStepSizes(sigmas, eps);
+  const at = (step) => {
+    const level = Math.min(Math.floor(step / numSteps), sigmas.length - 1);
+    return { level, sigma: sigmas[level], stepSize: stepSizes[level] };
+  };
+  return { length: sigmas.length * numSteps, at };
+}
+
+/**
+ * Take the steps `from` ... `to` - 1 of a plan, in place.
+ *
+ * @param {Float64Array} points B chains; changed
+ * @param {{length: number, at: (step: number) => {sigma: number, stepSize: number}}} plan
+ * @param {(sigma: number) => object} mixtureAt the density that is followed at a noise level
+ * @param {(array: Float64Array) => Float64Array} fillNoise fills in the draws of one step
+ */
+export function runPlan(points, plan, mixtureAt, fillNoise, from = 0, to = plan.length) {
+  const [noise, scratch] = [new Float64Array(points.length), new Float64Array(points.length)];
+  let [mixture, sigmaOfMixture] = [null, NaN];
+  for (let step = from; step < Math.min(to, plan.length); step++) {
+    const { sigma, stepSize } = plan.at(step);
+    if (sigma !== sigmaOfMixture) [mixture, sigmaOfMixture] = [mixtureAt(sigma), sigma];
+    langevinStep(points, mixture, stepSize, fillNoise(noise), scratch);
+  }
+  return points;
+}

@@ -1,0 +1,428 @@
+// The score lab: two samplers, the same score, the same start. Plain Langevin dynamics on the left, annealed on the
+// right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
+
+import { button, choice, element, format, frame, group, numberBox, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
+import { annealedPlan, plainPlan, runPlan } from "./langevin.js";
+import { convolve, countLost, makeMixture, modeMass, replaceSpread } from "./mixtures.js";
+import { addHandles, Plane } from "./plane.js";
+import { normalFiller, uniformGenerator, uniformSquare } from "./random.js";
+
+const FIG_3 = {
+  means: [[-5, -5], [5, 5]],
+  stds: [1, 1],
+  weights: [0.2, 0.8],
+  num_chains: 1280,
+  sigma: 0,
+  step_size: 0.1,
+  num_steps: 1000,
+  sigma_max: 20,
+  sigma_min: 1,
+  num_levels: 10,
+  schedule: "geometric",
+  steps_per_level: 100,
+  eps: 0.1,
+  spread: "replaced",
+};
+const BLOW_UP = { ...FIG_3, sigma_max: 10, sigma_min: 0.1 };
+
+/** Where the lab begins: the paper's Fig. 3. Python's ScoreLab has the same values. */
+export const DEFAULTS = { ...FIG_3, sigmas: [], seed: 0, speed: 3, running: false, samples: null, plain_samples: null };
+
+const MIXTURE = ["means", "stds", "weights"];
+const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule", "steps_per_level", "eps", "spread"];
+const WALK = [...LADDER, "sigma", "step_size", "num_steps", "num_chains", "seed"];
+const START = 8; // chains start in the square [-8, 8]^2, as in the paper's toy code
+const MOST_MODES = 6;
+const LOST = 4; // a chain farther out than so many windows counts as lost
+const FRAME_MS = 24; // what a frame may spend on steps when it hurries
+
+/** The plan and the density of each of the two panels, from the model's values. */
+const SAMPLERS = {
+  plain: {
+    title: "Langevin dynamics",
+    samples: "plain_samples",
+    plan: (model) => plainPlan(model.get("sigma"), model.get("step_size"), model.get("num_steps")),
+    blur: () => convolve,
+  },
+  annealed: {
+    title: "Annealed Langevin dynamics",
+    samples: "samples",
+    plan: (model) => annealedPlan(ladderOf(model), model.get("eps"), model.get("steps_per_level")),
+    blur: (model) => (model.get("spread") === "replaced" ? replaceSpread : convolve),
+  },
+};
+
+const mixtureOf = (model) => makeMixture(...MIXTURE.map((name) => model.get(name)));
+
+/** Half the width of a window that holds a mixture, three and a half spreads around each mode. */
+function windowOf({ means, stds }) {
+  return means.reduce((half, mean, k) => Math.max(half, Math.max(...mean.map(Math.abs)) + 3.5 * stds[k]), 8.5);
+}
+
+/** The chains of one panel: where they are, and how far along their plan. */
+class Chains {
+  constructor(model, sampler) {
+    Object.assign(this, { model, sampler });
+    this.reset();
+  }
+
+  reset() {
+    const uniform = uniformGenerator(this.model.get("seed"));
+    this.points = uniformSquare(this.model.get("num_chains"), START, uniform);
+    this.fillNoise = normalFiller(uniform);
+    this.plan = this.sampler.plan(this.model);
+    this.step = 0;
+  }
+
+  get ended() {
+    return this.step >= this.plan.length;
+  }
+
+  /** The level at which the next step is taken, or the last one was. */
+  get now() {
+    return this.plan.at(Math.min(this.step, this.plan.length - 1));
+  }
+
+  mixtureAt(sigma) {
+    return this.sampler.blur(this.model)(mixtureOf(this.model), sigma);
+  }
+
+  advance(num) {
+    const to = Math.min(this.step + num, this.plan.length);
+    runPlan(this.points, this.plan, (sigma) => this.mixtureAt(sigma), this.fillNoise, this.step, to);
+    this.step = to;
+  }
+}
+
+/** One panel: chains, the plane they are seen on, and what is read off. */
+class Panel {
+  constructor(scope, name, shown) {
+    const sampler = SAMPLERS[name];
+    Object.assign(this, { scope, shown, sampler, model: scope.model, chains: new Chains(scope.model, sampler) });
+    this.plane = new Plane(scope, `${sampler.title}: density in blue, score as arrows, chains in orange. Numbers below.`);
+    this.plane.changed = () => this.draw();
+    this.placeHandles = addHandles(this.plane, () => this.model.get("means"), (k, mean) => this.move(k, mean), name === "plain");
+    this.rows = element("tbody");
+    this.place = element("p", { class: "place" });
+    const heads = ["mode", "share of the chains", "weight"].map((text) => element("th", { scope: "col" }, text));
+    const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), this.rows);
+    const title = element("p", { class: "title" }, sampler.title);
+    this.root = element("div", { class: "panel", role: "group", "aria-label": sampler.title }, title, this.plane.stage, this.place, table);
+  }
+
+  move(k, mean) {
+    const means = this.model.get("means").map((old, i) => (i === k ? mean.map((at) => Number(at.toFixed(2))) : old));
+    this.scope.write({ means });
+  }
+
+  /** Turn the window towards what the level fills, at once or in part. */
+  zoom(part) {
+    const wanted = windowOf(this.chains.mixtureAt(this.chains.now.sigma));
+    const near = Math.abs(Math.log(wanted / this.plane.half)) < 0.004;
+    this.plane.half = near ? wanted : this.plane.half * (wanted / this.plane.half) ** part;
+    return !near;
+  }
+
+  draw() {
+    if (!this.plane.colours) return;
+    this.plane.draw(this.chains.points, this.chains.mixtureAt(this.chains.now.sigma), this.shown);
+    this.placeHandles();
+  }
+
+  /** What is read off: shares, and how many chains are lost. */
+  measure() {
+    const { points } = this.chains;
+    return { shares: modeMass(points, this.model.get("means")), lost: countLost(points, LOST * this.plane.half) };
+  }
+
+  report() {
+    const { shares, lost } = this.measure();
+    const { sigma, stepSize } = this.chains.now;
+    const step = `step ${this.chains.step.toLocaleString("en")} of ${this.chains.plan.length.toLocaleString("en")}`;
+    const words = [step, `σ = ${format(sigma)}`, `α = ${format(stepSize)}`];
+    const gone = element("span", { class: lost ? "lost" : "" }, `${lost.toLocaleString("en")} chains lost`);
+    this.place.replaceChildren(`${words.join(" · ")} · `, gone);
+    this.rows.replaceChildren(...shares.map((share, k) => shareRow(k, share, mixtureOf(this.model).weights[k])));
+  }
+
+  /** The result in a sentence, for the line that a screen reader speaks. */
+  sentence() {
+    const { shares, lost } = this.measure();
+    const told = shares.map((share, k) => `${showShare(share)} near mode ${k + 1}`).join(", ");
+    return `${this.sampler.title}: ${told}${lost ? `; ${lost} of ${this.chains.points.length / 2} chains lost` : ""}.`;
+  }
+}
+
+/** A share, or that there is none: as soon as one chain is not finite. */
+const showShare = (share) => (Number.isNaN(share) ? "NaN" : share.toFixed(2));
+
+function shareRow(k, share, weight) {
+  const style = `--share: ${share || 0}; --weight: ${weight}`;
+  const bar = element("span", { class: "bar", style, "aria-hidden": "true" });
+  const cells = [element("td", {}, element("span", { class: "share" }, showShare(share)), bar), element("td", {}, weight.toFixed(2))];
+  return element("tr", {}, element("th", { scope: "row" }, String(k + 1)), ...cells);
+}
+
+/** The whole lab: two panels that walk together, and what drives them. */
+class ScoreLab {
+  constructor(scope, el) {
+    Object.assign(this, { scope, model: scope.model, frames: 0, hurry: false, waiting: false, stale: false });
+    this.shown = { density: true, score: true, chains: true };
+    this.panels = ["plain", "annealed"].map((name) => new Panel(scope, name, this.shown));
+    this.status = element("p", { role: "status", class: "status" });
+    this.root = frame(
+      "score",
+      "Score lab",
+      this.toolbar(),
+      element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root)),
+      this.status,
+      this.knobs(),
+    );
+    el.append(this.root);
+    this.listen();
+    this.begin();
+  }
+
+  toolbar() {
+    const run = button("", () => (this.model.get("running") ? this.pause() : this.resume()), { class: "main" });
+    this.scope.bind(["running"], () => (run.textContent = this.model.get("running") ? "Pause" : "Run"));
+    return element(
+      "div",
+      { class: "toolbar", role: "group", "aria-label": "Run" },
+      run,
+      button("Step", () => this.single()),
+      button("To the end", () => this.finish()),
+      button("Start again", () => this.restart()),
+      numberBox(this.scope, { name: "seed", label: "seed", min: 0, max: 4294967295 }),
+      element("span", { class: "gap" }),
+      button("Fig. 3 of the paper", () => this.preset(FIG_3)),
+      button("The 10 → 0.1 blow-up", () => this.preset(BLOW_UP)),
+    );
+  }
+
+  knobs() {
+    const { scope } = this;
+    const spread = choice(scope, {
+      name: "spread",
+      label: "σ and the spread",
+      options: [
+        ["replaced", "σ replaces it (authors)"],
+        ["convolved", "variances add"],
+      ],
+    });
+    const plain = group(
+      "Langevin dynamics",
+      slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true }),
+      slider(scope, { name: "num_steps", label: "steps", min: 100, max: 5000, step: 100 }),
+      slider(scope, { name: "sigma", label: "noise level σ", min: 0, max: 20, step: 0.1 }),
+    );
+    const annealed = group("Annealed Langevin dynamics", ...ladderKnobs(scope), ...walkKnobs(scope), spread);
+    const view = group(
+      "Chains and view",
+      slider(scope, { name: "num_chains", label: "chains", min: 20, max: 4000, step: 20 }),
+      slider(scope, { name: "speed", label: "steps a frame", min: 1, max: 30, step: 1 }),
+      element("div", { class: "options" }, ...Object.keys(this.shown).map((part) => this.showTick(part))),
+    );
+    return element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
+  }
+
+  showTick(part) {
+    const read = () => this.shown[part];
+    const write = (value) => {
+      this.shown[part] = value;
+      this.wake();
+    };
+    return tick(this.scope, { label: part, read, write, names: [] });
+  }
+
+  /** Weight and spread of each mode; where it lies is dragged. Built anew where their number changes. */
+  mixtureKnobs() {
+    const modes = element("div", { class: "modes" });
+    const more = button("Add a mode", () => this.addMode());
+    const fewer = button("Remove the last", () => this.removeMode());
+    let inner = new Scope(this.model);
+    this.scope.ends.push(() => inner.end());
+    this.scope.bind(["weights"], () => {
+      const count = this.model.get("weights").length;
+      [more.disabled, fewer.disabled] = [count >= MOST_MODES, count <= 1];
+      if (modes.children.length === count) return;
+      inner.end();
+      inner = new Scope(this.model);
+      modes.replaceChildren(...Array.from({ length: count }, (_, k) => modeKnobs(inner, k)));
+    });
+    const hint = element("p", { class: "hint" }, "Drag the numbered handles, or move them by the arrow keys.");
+    return group("Mixture", hint, modes, element("div", { class: "buttons" }, more, fewer));
+  }
+
+  addMode() {
+    const { means, stds, weights } = Object.fromEntries(MIXTURE.map((name) => [name, this.model.get(name)]));
+    const angle = 2.4 * means.length; // the golden angle: each new mode beside the others
+    const mean = [6 * Math.cos(angle), 6 * Math.sin(angle)].map((at) => Number(at.toFixed(1)));
+    this.scope.write({ means: [...means, mean], stds: [...stds, 1], weights: [...weights, 0.5] });
+  }
+
+  removeMode() {
+    this.scope.write(Object.fromEntries(MIXTURE.map((name) => [name, this.model.get(name).slice(0, -1)])));
+  }
+
+  listen() {
+    this.scope.on(WALK, () => this.again());
+    this.scope.on(MIXTURE, () => (this.panels.every((panel) => panel.chains.ended) ? this.again() : this.wake()));
+    this.scope.on(["sigmas"], () => this.model.get("schedule") === "given" && this.again());
+    this.scope.on(["running"], () => this.wake());
+    for (const panel of this.panels) {
+      this.scope.on([panel.sampler.samples], () => this.take(panel));
+    }
+  }
+
+  /** Start when it is first seen; show the end at once to who asked for less motion. */
+  begin() {
+    this.paused = false;
+    this.wake();
+    if (wantsStillness()) return this.finish();
+    const observer = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      observer.disconnect();
+      if (!this.paused) this.resume();
+    });
+    observer.observe(this.root);
+    this.scope.ends.push(() => observer.disconnect());
+  }
+
+  resume() {
+    if (this.panels.every((panel) => panel.chains.ended)) this.reset();
+    this.paused = false;
+    if (wantsStillness()) return this.finish();
+    this.scope.write({ running: true });
+  }
+
+  pause() {
+    this.paused = true;
+    this.hurry = false;
+    this.scope.write({ running: false });
+    this.publish();
+  }
+
+  single() {
+    this.pause();
+    for (const panel of this.panels) panel.chains.advance(1);
+    this.publish();
+    this.wake();
+  }
+
+  finish() {
+    this.hurry = true;
+    this.paused = false;
+    this.scope.write({ running: true });
+  }
+
+  reset() {
+    for (const panel of this.panels) panel.chains.reset();
+    this.wake();
+  }
+
+  restart() {
+    this.reset();
+    this.pause();
+  }
+
+  /** A knob was turned: begin again with the next frame, unless the reader has paused. */
+  again() {
+    this.stale = true;
+    this.wake();
+  }
+
+  preset(values) {
+    this.paused = false;
+    this.scope.write(values);
+    this.again();
+  }
+
+  /** Chains that Python put somewhere go on from there. */
+  take(panel) {
+    const given = this.model.get(panel.sampler.samples);
+    if (!given || given === panel.published) return;
+    panel.chains.reset();
+    panel.chains.points = unpack(given);
+    this.wake();
+  }
+
+  /** Hand the chains to who listens, with a sentence for the screen reader. */
+  publish() {
+    for (const panel of this.panels) {
+      panel.published = pack(panel.chains.points);
+      this.model.set(panel.sampler.samples, panel.published);
+    }
+    this.model.save_changes();
+    this.status.textContent = this.panels.map((panel) => panel.sentence()).join(" ");
+  }
+
+  /** Ask for a frame, if none is asked for. */
+  wake() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => this.frame());
+  }
+
+  frame() {
+    this.waiting = false;
+    if (this.stale) this.refresh();
+    if (this.model.get("running")) this.walk();
+    const still = wantsStillness();
+    if (this.model.get("running") && this.hurry && still) return this.wake(); // nothing moves before the end
+    const zooming = this.panels.map((panel) => panel.zoom(still || this.hurry ? 1 : 0.12)).some(Boolean);
+    for (const panel of this.panels) panel.draw();
+    this.frames += 1;
+    this.root.dataset.frames = this.frames;
+    if (this.frames % 6 === 1 || !this.model.get("running")) for (const panel of this.panels) panel.report();
+    if (zooming || this.model.get("running")) this.wake();
+  }
+
+  refresh() {
+    this.stale = false;
+    this.reset();
+    if (this.paused) return;
+    this.hurry = wantsStillness();
+    this.scope.write({ running: true });
+  }
+
+  /** Take the steps of one frame, and end the run when both panels are through. */
+  walk() {
+    const begun = performance.now();
+    do {
+      for (const { chains } of this.panels) chains.advance(this.hurry ? 5 : this.model.get("speed"));
+    } while (this.hurry && performance.now() - begun < FRAME_MS);
+    if (!this.panels.every((panel) => panel.chains.ended)) return;
+    this.hurry = false;
+    this.scope.write({ running: false });
+    this.publish();
+  }
+}
+
+/** Points as they come from Python, {shape, data: a view of bytes}, and as they go there. */
+const unpack = ({ data }) => new Float64Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength));
+const pack = (points) => ({ shape: [points.length / 2, 2], data: new DataView(points.slice().buffer) });
+
+function modeKnobs(scope, k) {
+  const part = (name, label, min, max) =>
+    slider(scope, {
+      label: `${label} ${k + 1}`,
+      min,
+      max,
+      step: 0.05,
+      names: [name],
+      read: () => scope.model.get(name)[k] ?? min,
+      write: (value) => scope.write({ [name]: scope.model.get(name).map((old, i) => (i === k ? value : old)) }),
+    });
+  return element("div", { class: "mode" }, part("weights", "weight", 0.05, 1), part("stds", "spread", 0.2, 3));
+}
+
+/** Draw the lab; returns what ends it. */
+function render({ model, el }) {
+  const scope = new Scope(model);
+  new ScoreLab(scope, el);
+  return () => scope.end();
+}
+
+export default { render };
