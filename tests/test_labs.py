@@ -513,7 +513,8 @@ def load_first_digit(digit):
     return torch.tensor(data.images[data.target == digit][0]).float().flatten() / 16
 
 
-def test_the_digits_are_scikit_learns():
+def test_the_digits_are_scikit_learns(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_tools")
     tool = runpy.run_path(str(ROOT / "book" / "_tools" / "lab_digits.py"))
     assert (STATIC / "digits.js").read_text(encoding="utf-8") == tool["module_text"]()
 

@@ -76,5 +76,6 @@ def setup(app):
     app.add_node(lab, html=(write_html, None), text=(write_text, None), latex=(write_text, None))
     app.add_directive("lab", Lab)
     app.connect("builder-inited", copy_front_ends)
-    app.connect("html-page-context", load_front_ends)
+    # Before those that take scripts out of a page's list, and leave a list behind that is no longer the builder's.
+    app.connect("html-page-context", load_front_ends, priority=400)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

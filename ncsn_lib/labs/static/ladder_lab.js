@@ -135,7 +135,7 @@ class LadderLab {
       const canvas = element("canvas", { role: "img", width: SIDE, height: SIDE });
       canvas.setAttribute("aria-label", `The digit ${this.model.get("digit")} with noise of ${format(sigmas[level])}`);
       paint(canvas, clean.map((ink, i) => ink + sigmas[level] * noise[i]));
-      return element("figure", {}, canvas, element("figcaption", {}, `σ = ${format(sigmas[level])}`));
+      return element("figure", {}, canvas, element("figcaption", {}, `${level ? "" : "σ = "}${format(sigmas[level])}`));
     });
     this.strip.replaceChildren(...pictures);
   }
