@@ -328,7 +328,7 @@ def test_export_without_a_run_or_with_another_suffix(capsys, run, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert "there is no checkpoint in runs/digits; train one first" in fails(capsys, "export", "digits")
     said = fails(capsys, "export", "digits", "--run-dir", run, "--out", "digits.pt")
-    assert "--out must end in .safetensors, got digits.pt" in said
+    assert "--out must end in .safetensors or .onnx, got digits.pt" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits"]  # the run, and nothing else
 
 
