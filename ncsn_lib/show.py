@@ -103,7 +103,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
     Raises:
         ValueError: a picture without alternative text.
         FileNotFoundError: a result that lacks the picture.
-        subprocess.CalledProcessError: with NCSN_FULL=1, a command that fails.
+        RuntimeError: with NCSN_FULL=1, a command that fails.
     """
     from IPython.display import HTML
 
@@ -114,7 +114,9 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
         for command in commands:
             program, *words = shlex.split(command)
             program = sys.executable if program == "python" else program
-            subprocess.run([program, *words], cwd=path.resolve().parents[2], check=True)
+            status = subprocess.run([program, *words], cwd=path.resolve().parents[2]).returncode
+            if status:
+                raise RuntimeError(f"{command} ended with status {status}; NCSN_FULL=0 shows the page without it")
     if not path.exists():
         lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
         how = f" It is made by</p><ol>{lines}</ol>" if commands else "</p>"

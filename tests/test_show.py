@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import subprocess
 
 import pytest
 
@@ -71,7 +70,7 @@ def test_what_is_missing_is_made_if_asked_for(tmp_path, monkeypatch):
     assert "not run yet" in show_result(results / "mnist.json", command).data
     monkeypatch.setenv("NCSN_FULL", "1")
     assert "<code>one argument</code>" in show_result(results / "mnist.json", command).data
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(RuntimeError, match=r"python missing\.py ended with status 2; NCSN_FULL=0"):
         show_result(results / "celeba.json", "python missing.py")
 
 
