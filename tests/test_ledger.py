@@ -90,9 +90,14 @@ def test_the_papers_own_run_comes_before_its_stand_in(own_results):
     ]
     measure = claims.first_of(claims.samples("mnist"), claims.digits_judged)
     assert measure().stand_in
-    (own_results / "mnist.json").write_text(json.dumps({"judged": {"rows": rows}}))
+    stored = {"data": "mnist", "judged": {"rows": rows}, "provenance": {"command": "python paper_run.py mnist"}}
+    (own_results / "mnist.json").write_text(json.dumps(stored))
     assert measure().stand_in == ""
     assert claims.verdict(claims.measure(Claim("here", "that", "13_mnist", measure))) == "reproduced"
+    stored |= {"data": "a copy", "provenance": {"command": "python paper_run.py mnist --data copy.zip"}}
+    (own_results / "mnist.json").write_text(json.dumps(stored))
+    assert claims.verdict(measure()) == "partly"
+    assert ledger.numbered(measure()).endswith("(a copy)")
 
 
 # --- where stored results come from

@@ -15,7 +15,6 @@ from chapters import RESULTS
 TRAIN, EVALUATE = "python -m ncsn_lib train {} --device cuda", "python -m ncsn_lib evaluate {} --num 50000 --inception"
 PAPER_RUN = "python book/results/paper_run.py {}"
 SMALL, WIDE = "MNIST with a small U-Net, the paper's ladder", "MNIST with a small U-Net on a wide ladder"
-
 CIFAR_SMALL = "a small U-Net on a wide ladder"
 # As the authors' poster prints them, and what was published later; inception score and FID on CIFAR-10.
 TABLE_1 = {
@@ -175,22 +174,33 @@ def digits_judged():
     return judgement(runs["mnist_small"], runs["real test digits"], "mnist_small_quality", SMALL)
 
 
+def copied(stored):
+    """The label of the data where a stored run of paper_run.py was not on the data set itself, or nothing."""
+    return stored["data"] if "--data" in stored["provenance"]["command"] else ""
+
+
 def samples(recipe, stand_in=""):
     """The samples of a stored run of paper_run.py, beside test images."""
-    return lambda: judgement(*load(recipe)["judged"]["rows"], recipe, stand_in)
+
+    def measured():
+        stored = load(recipe)
+        return judgement(*stored["judged"]["rows"], recipe, stand_in or copied(stored))
+
+    return measured
 
 
 def completed(recipe, stand_in=""):
     """How well completions of a stored run fit what is given, beside real images."""
 
     def measured():
-        fit = load(recipe)["inpainting"]["masks"]
+        stored = load(recipe)
+        fit = stored["inpainting"]["masks"]
         seams, varieties = ([found[key] for found in fit.values()] for key in ("seam", "variety"))
         number = (
             f"jump across the seam {' and '.join(f'{seam:.2f}' for seam in seams)} times that of real images (left "
             f"and upper halves given); completions are apart by {min(varieties):.2f} of what images are"
         )
-        return Measured(number, max(seams) < 1.5 and min(varieties) > 0.3, recipe, stand_in)
+        return Measured(number, max(seams) < 1.5 and min(varieties) > 0.3, recipe, stand_in or copied(stored))
 
     return measured
 
@@ -199,10 +209,11 @@ def not_copies(recipe, space, stand_in=""):
     """How near samples of a stored run are to training images, beside test images."""
 
     def measured():
-        nearest = load(recipe)["statistics"]["nearest"]
+        stored = load(recipe)
+        nearest = stored["statistics"]["nearest"]
         ratio = nearest["samples"][space]["0.5"] / nearest["test images"][space]["0.5"]
         number = f"median distance to the nearest training image {ratio:.2f} times that of test images"
-        return Measured(number, ratio > 0.8, recipe, stand_in)
+        return Measured(number, ratio > 0.8, recipe, stand_in or copied(stored))
 
     return measured
 

@@ -29,7 +29,8 @@ def numbered(measured):
     """Our number, with what it was measured on where that is not the paper's own experiment."""
     if measured is None:
         return "–"
-    on = ", ".join(words for words in (load(measured.result).get("data"), measured.stand_in) if words)
+    labels = dict.fromkeys([load(measured.result).get("data"), measured.stand_in])  # a copy is named once
+    on = ", ".join(label for label in labels if label)
     return f"{measured.number} ({on})" if on else measured.number
 
 
