@@ -1,6 +1,8 @@
 """A trained network as an ONNX file, which runs without PyTorch: in a browser, for instance."""
 
+import copy
 import hashlib
+import importlib.util
 import io
 import warnings
 from collections.abc import Mapping
@@ -29,20 +31,22 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: a path of another suffix, or a recipe of points.
-        ImportError: onnx and onnxscript are missing: `pip install ncsn_lib[web]`.
+        ImportError: onnx or onnxscript is missing.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise ValueError(f"the file must end in .onnx, got {path.name}")
     if len(run.recipe.image_shape) != 3:
         raise ValueError(f"the recipe {run.recipe.name} is of points {run.recipe.image_shape}; images are exported")
+    if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
+        raise ImportError(f"ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     sigmas = run.recipe.noise.sigmas()
     example = torch.rand(2, *run.recipe.image_shape), sigmas[:1].repeat(2)  # one image would be taken for a constant
     batch = torch.export.Dim("batch", min=1, max=4096)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*axis name.*")  # both inputs have the same batch, as is meant
         program = torch.onnx.export(
-            run.network.cpu().eval(),
+            copy.deepcopy(run.network).cpu().eval(),
             example,
             dynamo=True,
             dynamic_shapes=({0: batch}, {0: batch}),

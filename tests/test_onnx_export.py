@@ -52,6 +52,13 @@ def test_the_papers_network(tmp_path):
     compare(run, tmp_path / "ncsn.onnx", recipe.noise.sigmas()[[0, 4, 9]].tolist(), batches=(2,))
 
 
+def test_without_onnx(tmp_path, monkeypatch):
+    recipe = small_recipe()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="ONNX needs onnx and onnxscript: pip install onnx onnxscript"):
+        export_onnx(Run(recipe.build_network(), recipe, 0), tmp_path / "a.onnx", {})
+
+
 def test_what_cannot_be_exported(tmp_path):
     recipe = small_recipe()
     with pytest.raises(ValueError, match=r"must end in \.onnx, got a\.pt"):
