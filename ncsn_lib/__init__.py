@@ -59,6 +59,7 @@ from ncsn_lib.runs import export_run, full_or_small_run, load_run, train_recipe
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
+    consistent_inpaint,
     denoising_step,
     inpaint,
     langevin_dynamics,
@@ -94,6 +95,7 @@ __all__ = [
     "class_shares",
     "classify_images",
     "consistent_annealed_sampling",
+    "consistent_inpaint",
     "count_flops",
     "dataset_mixture",
     "denoising_score_matching_loss",

@@ -15,6 +15,7 @@ from ncsn_lib.metrics import mode_mass
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
+    consistent_inpaint,
     denoising_step,
     inpaint,
     langevin_dynamics,
@@ -253,8 +254,47 @@ def test_known_noise_once_a_level_or_every_step(renoise, same):
     ],
 )
 def test_bad_masks(known, mask, error, message):
+    sigmas = torch.tensor([1.0, 0.5])
     with pytest.raises(error, match=message):
-        inpaint(SCORE, X, known, mask, torch.tensor([1.0, 0.5]), eps=0.1, num_steps=1)
+        inpaint(SCORE, X, known, mask, sigmas, eps=0.1, num_steps=1)
+    with pytest.raises(error, match=message):
+        consistent_inpaint(SCORE, X, known, mask, sigmas, eta=0.8)
+
+
+def test_consistent_inpainting_draws_the_rest_given_the_known():
+    """Of the same Gaussian, whose conditional is N(0.8 * 1.5, 1 - 0.64)."""
+    cov = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
+
+    def score_fn(x, sigma):
+        return -x @ torch.linalg.inv(cov + sigma[0] ** 2 * torch.eye(2))
+
+    torch.manual_seed(0)
+    known, mask = torch.tensor([[1.5, 7.0]]).expand(4000, 2), torch.tensor([True, False])
+    x = consistent_inpaint(score_fn, 3 * torch.randn(4000, 2), known, mask, geometric_sigmas(3.0, 0.02, 200), eta=0.3)
+    assert (x[:, 0] == 1.5).all()
+    # The known half's noise is not the noise that the unknown half has seen, which costs the mean 0.08 and the spread
+    # 0.03 on this ladder; without the known half the mean would be 0 and the spread 1.
+    assert x[:, 1].mean().item() == pytest.approx(1.2, abs=0.12)
+    assert x[:, 1].std().item() == pytest.approx(0.6, abs=0.05)
+
+
+def test_nothing_known_is_consistent_sampling():
+    sigmas, mask = torch.tensor([2.0, 1.0, 0.5]), torch.zeros(2, dtype=torch.bool)
+    draws = iter(torch.randn(5, 4, 2, generator=seeded()))
+    x = consistent_inpaint(SCORE, torch.ones(4, 2), X, mask, sigmas, eta=0.7, randn_like=lambda x: next(draws))
+    draws = iter(torch.randn(5, 4, 2, generator=seeded())[[1, 3]])  # the others are the known's
+    expected = consistent_annealed_sampling(SCORE, torch.ones(4, 2), sigmas, eta=0.7, randn_like=lambda x: next(draws))
+    assert torch.equal(x, expected)
+
+
+def test_consistent_inpainting_has_the_levels_noise_on_what_is_known():
+    torch.manual_seed(0)
+    known, seen = torch.full((4000, 2), 3.0), []
+    consistent_inpaint(
+        SCORE, torch.ones(4000, 2), known, torch.tensor([True, False]), torch.tensor([2.0, 1.0, 0.5]), eta=0.7,
+        callback=lambda step: seen.append((step.x[:, 0] - 3).std().item()),
+    )  # fmt: skip
+    assert seen == pytest.approx([1.0, 0.5], rel=4 / math.sqrt(2 * 4000))  # four standard errors
 
 
 def test_plain_langevin_loses_the_weights_and_annealing_keeps_them():

@@ -1,7 +1,7 @@
 """Samplers: from a score function to samples."""
 
 from ncsn_lib.samplers.annealed import annealed_langevin_dynamics, denoising_step
-from ncsn_lib.samplers.consistent import consistent_annealed_sampling
+from ncsn_lib.samplers.consistent import consistent_annealed_sampling, consistent_inpaint
 from ncsn_lib.samplers.inpainting import inpaint
 from ncsn_lib.samplers.langevin import (
     Callback,
@@ -16,6 +16,7 @@ __all__ = [
     "SamplerStep",
     "annealed_langevin_dynamics",
     "consistent_annealed_sampling",
+    "consistent_inpaint",
     "denoising_step",
     "inpaint",
     "langevin_dynamics",

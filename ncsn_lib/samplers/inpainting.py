@@ -54,7 +54,7 @@ def inpaint(
     """
     check_examples(x)
     check_like("known", known, x.shape, x)
-    mask = _full_mask(mask, x)
+    mask = full_mask(mask, x)
     check_count("num_steps", num_steps)
     step_sizes = langevin_step_sizes(sigmas, eps).tolist()
     for level, (sigma, step_size) in enumerate(zip(sigmas.tolist(), step_sizes, strict=True)):
@@ -71,7 +71,7 @@ def inpaint(
     return torch.where(mask, known, denoising_step(score_fn, x, sigma) if denoise else x)
 
 
-def _full_mask(mask: Tensor, x: Tensor) -> Tensor:
+def full_mask(mask: Tensor, x: Tensor) -> Tensor:
     """The mask in the shape of x, after the checks."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
