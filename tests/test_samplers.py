@@ -202,17 +202,18 @@ def test_an_eta_that_asks_for_less_noise_than_there_is(eta, message):
 # --- inpainting
 
 
-def test_inpainting_draws_the_rest_given_the_known():
-    """Of a Gaussian in the plane with correlation 0.8, the second coordinate given the first."""
+def correlated_score(x, sigma):
+    """Of a Gaussian in the plane with correlation 0.8; one level for the whole batch."""
     cov = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
+    return -x @ torch.linalg.inv(cov + sigma[0] ** 2 * torch.eye(2))
 
-    def score_fn(x, sigma):
-        return -x @ torch.linalg.inv(cov + sigma[0] ** 2 * torch.eye(2))  # one level for the whole batch
 
+def test_inpainting_draws_the_rest_given_the_known():
+    """The second coordinate given the first."""
     torch.manual_seed(0)
     known, mask = torch.tensor([[1.5, 7.0]]).expand(4000, 2), torch.tensor([True, False])
     x = inpaint(
-        score_fn, torch.rand(4000, 2), known, mask, geometric_sigmas(3.0, 0.02, 30), eps=2e-4, num_steps=100,
+        correlated_score, torch.rand(4000, 2), known, mask, geometric_sigmas(3.0, 0.02, 30), eps=2e-4, num_steps=100,
         renoise=True,
     )  # fmt: skip
     assert (x[:, 0] == 1.5).all()
@@ -262,15 +263,12 @@ def test_bad_masks(known, mask, error, message):
 
 
 def test_consistent_inpainting_draws_the_rest_given_the_known():
-    """Of the same Gaussian, whose conditional is N(0.8 * 1.5, 1 - 0.64)."""
-    cov = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
-
-    def score_fn(x, sigma):
-        return -x @ torch.linalg.inv(cov + sigma[0] ** 2 * torch.eye(2))
-
+    """The same, N(0.8 * 1.5, 1 - 0.64)."""
     torch.manual_seed(0)
     known, mask = torch.tensor([[1.5, 7.0]]).expand(4000, 2), torch.tensor([True, False])
-    x = consistent_inpaint(score_fn, 3 * torch.randn(4000, 2), known, mask, geometric_sigmas(3.0, 0.02, 200), eta=0.3)
+    x = consistent_inpaint(
+        correlated_score, 3 * torch.randn(4000, 2), known, mask, geometric_sigmas(3.0, 0.02, 200), eta=0.3
+    )
     assert (x[:, 0] == 1.5).all()
     # The known half's noise is not the noise that the unknown half has seen, which costs the mean 0.08 and the spread
     # 0.03 on this ladder; without the known half the mean would be 0 and the spread 1.
