@@ -4,7 +4,9 @@
 empty list; the second one gives it pages that are broken on purpose, each in one way, and holds it to finding that.
 """
 
+import gzip
 import hashlib
+import re
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
@@ -182,3 +184,13 @@ def test_vendored_files_are_as_published():
     assert set(here) - {"SHA256SUMS", "VENDOR.md"} == set(listed)
     for name, wanted in listed.items():
         assert hashlib.sha256(here[name].read_bytes()).hexdigest() == wanted, name
+
+
+def test_packed_vendored_files_hold_what_was_published():
+    """Their authors publish them unpacked: VENDOR.md has the hashes."""
+    packed = sorted(VENDOR.rglob("*.gz"))
+    assert packed
+    listed = (VENDOR / "VENDOR.md").read_text(encoding="utf-8")
+    for path in packed:
+        inner = hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
+        assert re.search(rf"{re.escape(path.stem)}` \((?:SHA-256 )?`{inner}`\)", listed), path.name

@@ -8,13 +8,17 @@ are loaded only by pages with a lab. There is no kernel: `mount.js` gives the la
 """
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-STATIC = Path(__file__).resolve().parents[2] / "ncsn_lib" / "labs" / "static"
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "ncsn_lib" / "labs" / "static"
+FILES = ROOT / "_build" / "lab_files"  # kept from one build to the next
 FALLBACK = (
     "The lab takes its place here: it needs JavaScript, and a page that is served ({code}), not opened as a file."
 )
@@ -57,9 +61,15 @@ def write_text(translator, node):
 
 
 def copy_front_ends(app):
-    """Copy the modules to where pages find them, before the first page is written."""
-    if app.builder.format == "html":
-        shutil.copytree(STATIC, Path(app.outdir) / "_static" / "labs", dirs_exist_ok=True)
+    """Put the modules, and what they load when they run, where pages find them, before the first page is written."""
+    if app.builder.format != "html":
+        return
+    made = subprocess.run([sys.executable, str(ROOT / "book" / "_tools" / "lab_files.py"), str(FILES)])
+    if made.returncode:
+        raise ExtensionError("the network and the digits of the labs could not be written; the reason stands above")
+    target = Path(app.outdir) / "_static" / "labs"
+    shutil.copytree(STATIC, target, dirs_exist_ok=True)
+    shutil.copytree(FILES, target / "files", dirs_exist_ok=True)
 
 
 def load_front_ends(app, pagename, templatename, context, doctree):
