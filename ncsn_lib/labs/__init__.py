@@ -6,6 +6,7 @@ a model of its own and no kernel. It needs the package anywidget (`pip install "
 """
 
 from ncsn_lib.labs.ladder_lab import LadderLab
+from ncsn_lib.labs.sampler_lab import SamplerLab
 from ncsn_lib.labs.score_lab import ScoreLab
 
-__all__ = ["LadderLab", "ScoreLab"]
+__all__ = ["LadderLab", "SamplerLab", "ScoreLab"]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-import numpy as np
 import torch
 import traitlets
 
@@ -35,32 +34,39 @@ def standalone(name: str) -> str:
     return IMPORT.sub(inline, (STATIC / name).read_text(encoding="utf-8"))
 
 
-def _to_json(points: torch.Tensor | None, widget: Any) -> dict[str, Any] | None:
-    if points is None:
-        return None
-    array = points.detach().double().cpu().contiguous().numpy()
-    return {"shape": list(array.shape), "data": memoryview(array).cast("B")}
+class Array(traitlets.Instance):
+    """A trait: a batch of points or images (B, *shape) as a tensor, or None; it travels as bytes."""
 
-
-def _from_json(sent: dict[str, Any] | None, widget: Any) -> torch.Tensor | None:
-    if sent is None:
-        return None
-    return torch.from_numpy(np.frombuffer(sent["data"], dtype=np.float64).reshape(sent["shape"]).copy())
-
-
-class Points(traitlets.Instance):
-    """A trait: points of the plane, (B, 2) in float64, or None; they travel as bytes."""
-
-    def __init__(self, **metadata: Any):
+    def __init__(self, shape: tuple[int, ...] | None, dtype: torch.dtype, **metadata: Any):
+        """Take arrays whose examples have that shape, or the widget's `image_shape` where it is None."""
+        self.example_shape, self.dtype = shape, dtype
         super().__init__(torch.Tensor, allow_none=True)
-        self.tag(sync=True, to_json=_to_json, from_json=_from_json, **metadata)
+        self.tag(sync=True, to_json=self._to_json, from_json=self._from_json, **metadata)
+
+    def _to_json(self, value: torch.Tensor | None, widget: Any) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        array = value.detach().to(self.dtype).cpu().contiguous().numpy()
+        return {"shape": list(array.shape), "data": memoryview(array).cast("B")}
+
+    def _from_json(self, sent: dict[str, Any] | None, widget: Any) -> torch.Tensor | None:
+        return None if sent is None else tensor_of(sent["data"], self.dtype).view(sent["shape"])
 
     def validate(self, obj: Any, value: Any) -> torch.Tensor | None:
-        """Accept None or a (B, 2) tensor of finite or infinite numbers."""
+        """Accept None or a (B, *shape) tensor, of any numbers, also infinite ones and NaN."""
         value = super().validate(obj, value)
-        if value is not None and (value.ndim != 2 or value.shape[1] != 2 or len(value) == 0):
-            raise traitlets.TraitError(f"{self.name} must be (B, 2), got {tuple(value.shape)}")
-        return None if value is None else value.double()
+        if value is None:
+            return None
+        shape = tuple(obj.image_shape) if self.example_shape is None else self.example_shape
+        if value.ndim != 1 + len(shape) or tuple(value.shape[1:]) != shape or len(value) == 0:
+            wanted = ", ".join(map(str, shape))
+            raise traitlets.TraitError(f"{self.name} must be (B, {wanted}), got {tuple(value.shape)}")
+        return value.to(self.dtype)
+
+
+def tensor_of(data: Any, dtype: torch.dtype) -> torch.Tensor:
+    """A flat tensor of bytes that came from a front end."""
+    return torch.frombuffer(bytearray(data), dtype=dtype)
 
 
 class Lab(anywidget.AnyWidget):

@@ -6,7 +6,7 @@ import torch
 import traitlets
 
 from ncsn_lib.distributions import GaussianMixture
-from ncsn_lib.labs.base import STATIC, Lab, Points, standalone
+from ncsn_lib.labs.base import STATIC, Array, Lab, standalone
 
 
 class ScoreLab(Lab):
@@ -48,9 +48,9 @@ class ScoreLab(Lab):
     """Steps a frame."""
     running = traitlets.Bool(False).tag(sync=True)
     """Whether the chains walk; set it to start and to pause them."""
-    samples = Points()
+    samples = Array((2,), torch.float64)
     """(B, 2) the chains of annealed Langevin dynamics."""
-    plain_samples = Points()
+    plain_samples = Array((2,), torch.float64)
     """(B, 2) the chains of plain Langevin dynamics."""
 
     def __init__(self, **values: Any):

@@ -1,0 +1,2 @@
+export const DEFAULTS = {};
+export default { render() {} };
