@@ -41,6 +41,8 @@ class SamplerLab(NetworkLab):
     """Of start and noise."""
     shown = traitlets.Enum(["state", "expected"], "state").tag(sync=True)
     """The noisy "state", or the clean image that the network "expected" before the step, x + sigma^2 * score."""
+    step = traitlets.CInt(0, min=0).tag(sync=True)
+    """The step that is seen: set it to go back and forth through the run, as far as it has come."""
     running = traitlets.Bool(False).tag(sync=True)
     """Whether it samples; set it to start and to pause."""
     given = Array(None, torch.float32)

@@ -1,5 +1,7 @@
 // Questions to the other side of a model: Python in JupyterLab, a worker on a page. Both answer alike.
 
+import { numbersOf } from "./arrays.js";
+
 let asked = 0;
 
 /** What is asked for a view, and the answers that come back. */
@@ -34,7 +36,7 @@ export class Asker {
     if (progress) return asker.tell(progress);
     this.waiting.delete(id);
     if (error) return asker.reject(new Error(error));
-    asker.resolve({ ...told, arrays: buffers.map(floatsOf) });
+    asker.resolve({ ...told, arrays: buffers.map((view) => numbersOf(view, Float32Array)) });
   }
 
   /** Make the network ready; Python may say how many bytes a second its answers may have. */
@@ -53,6 +55,3 @@ export class Asker {
     return arrays[0];
   }
 }
-
-/** A view of bytes as the 32-bit numbers that they are. */
-export const floatsOf = ({ buffer, byteOffset, byteLength }) => new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));

@@ -44,9 +44,9 @@ export function ladderKnobs(scope, { most = 30 } = {}) {
 }
 
 /** The knobs of the walk down it: step size at the last level, steps a level. */
-export function walkKnobs(scope) {
+export function walkKnobs(scope, { most = 500 } = {}) {
   return [
     slider(scope, { name: "eps", label: "last step size ε", min: 1e-6, max: 10, log: true }),
-    slider(scope, { name: "steps_per_level", label: "steps a level T", min: 1, max: 500, step: 1 }),
+    slider(scope, { name: "steps_per_level", label: "steps a level T", min: 1, max: most, step: 1 }),
   ];
 }

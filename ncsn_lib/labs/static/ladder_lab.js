@@ -5,6 +5,7 @@ import { makeChart } from "./chart.js";
 import { button, element, format, frame, group, numberBox, Scope, slider } from "./controls.js";
 import { DIGITS } from "./digits.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
+import { makePicture, paint } from "./pictures.js";
 import { normalFiller, uniformGenerator } from "./random.js";
 import { carriedNoise, langevinStepSizes, levelOverlap } from "./schedules.js";
 
@@ -132,21 +133,12 @@ class LadderLab {
     const clean = DIGITS[this.model.get("digit")].map((ink) => ink / 16);
     const noise = normalFiller(uniformGenerator(this.model.get("seed")))(new Float64Array(clean.length));
     const pictures = spreadOut(sigmas.length, MOST_PICTURES).map((level) => {
-      const canvas = element("canvas", { role: "img", width: SIDE, height: SIDE });
-      canvas.setAttribute("aria-label", `The digit ${this.model.get("digit")} with noise of ${format(sigmas[level])}`);
+      const canvas = makePicture([1, SIDE, SIDE], `The digit ${this.model.get("digit")} with noise of ${format(sigmas[level])}`);
       paint(canvas, clean.map((ink, i) => ink + sigmas[level] * noise[i]));
       return element("figure", {}, canvas, element("figcaption", {}, `${level ? "" : "σ = "}${format(sigmas[level])}`));
     });
     this.strip.replaceChildren(...pictures);
   }
-}
-
-/** Pixels from 0, black, to 1, white; what lies outside is clamped. */
-function paint(canvas, pixels) {
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(SIDE, SIDE);
-  pixels.forEach((ink, i) => image.data.set([255 * ink, 255 * ink, 255 * ink, 255], 4 * i));
-  context.putImageData(image, 0, 0);
 }
 
 function makeCharts() {

@@ -1,6 +1,7 @@
 // The score lab: two samplers, the same score, the same start. Plain Langevin dynamics on the left, annealed on the
 // right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
 
+import { numbersOf, pack } from "./arrays.js";
 import { button, choice, element, format, frame, group, numberBox, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, runPlan } from "./langevin.js";
@@ -344,14 +345,15 @@ class ScoreLab {
     const given = this.model.get(panel.sampler.samples);
     if (!given || given === panel.published) return;
     panel.chains.reset();
-    panel.chains.points = unpack(given);
+    panel.chains.points = numbersOf(given.data, Float64Array);
     this.wake();
   }
 
   /** Hand the chains to who listens, with a sentence for the screen reader. */
   publish() {
     for (const panel of this.panels) {
-      panel.published = pack(panel.chains.points);
+      const { points } = panel.chains;
+      panel.published = pack(points, [points.length / 2, 2]);
       this.model.set(panel.sampler.samples, panel.published);
     }
     this.model.save_changes();
@@ -399,10 +401,6 @@ class ScoreLab {
     this.publish();
   }
 }
-
-/** Points as they come from Python, {shape, data: a view of bytes}, and as they go there. */
-const unpack = ({ data }) => new Float64Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength));
-const pack = (points) => ({ shape: [points.length / 2, 2], data: new DataView(points.slice().buffer) });
 
 function modeKnobs(scope, k) {
   const part = (name, label, min, max) =>
