@@ -1,6 +1,6 @@
 """The labs: their numbers against the library's, their knobs in a browser that reaches no other machine, their widgets.
 
-The pages under test are made by Sphinx with the book's own extension, and served below a sub-path.
+The pages under test are those of lab_pages.py.
 """
 
 import json
@@ -12,14 +12,26 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import pytest
 import sklearn.datasets
 import torch
 import traitlets
+from lab_pages import (
+    PATIENCE,
+    ROOT,
+    SETTINGS,
+    browser,
+    check_with_axe,
+    compute,
+    make_lab_site,
+    make_site,
+    quiet_page,
+    serve,
+    visit_in,
+    visits,
+)
 from scipy.stats import kstest
 
 from ncsn_lib import (
@@ -35,102 +47,37 @@ from ncsn_lib import (
 from ncsn_lib.labs import LadderLab, ScoreLab
 from ncsn_lib.labs.base import STATIC, standalone
 
-ROOT = Path(__file__).resolve().parents[1]
-AXE = ROOT / "book" / "assets" / "vendor" / "axe-core" / "axe.min.js"
-browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
-PATIENCE = 150_000  # ms; a busy machine may take long for a page, and longer for a kernel
 LABS = {"score": ScoreLab, "ladder": LadderLab}
-
-CONF = f"""
-import sys
-sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
-extensions = ["myst_parser", "labs"]
-html_theme = "sphinx_book_theme"
-html_context = {{"default_mode": "auto"}}
-html_title = "Labs"
-html_css_files = ["book.css"]
-html_static_path = [{str(ROOT / "book" / "assets")!r}]
-"""
-
-
-def make_site(folder, pages):
-    """Build pages, {name: text}, as the book is built; return what Sphinx said."""
-    folder.mkdir()
-    (folder / "conf.py").write_text(CONF, encoding="utf-8")
-    for name, text in pages.items():
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-q",
-        "-W",
-        "-b",
-        "html",
-        str(folder),
-        str(folder / "html" / "a" / "book"),
-    ]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A folder with a page that has every lab, and one that has none."""
-    folder = tmp_path_factory.mktemp("site") / "source"
-    places = "\n\n".join(f"## {name}\n\n```{{lab}} {name}\n```" for name in LABS)
-    toc = "```{toctree}\nnone\n```"
-    done = make_site(folder, {"index": f"# Labs\n\n{places}\n\n{toc}", "none": "# No lab"})
-    assert done.returncode == 0, done.stderr
-    return folder / "html"
+    return make_lab_site(tmp_path_factory, LABS)
 
 
 @pytest.fixture(scope="module")
 def address(site):
-    with browser.local_server(site) as served:
-        yield f"{served}/a/book"
+    with serve(site) as served:
+        yield served
 
 
 @pytest.fixture
 def visit(chromium, address):
     """Opens the page of labs; what goes wrong on it fails the test in the end."""
-    found, contexts = [], []
-
-    def open_page(**options):
-        context = chromium.new_context(**{"viewport": browser.WIDE, "reduced_motion": "reduce", **options})
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE)
-        page = browser.listen(context, address, found)
-        page.goto(f"{address}/index.html")
-        browser.settle(page)
-        if options.get("reduced_motion", "reduce") == "reduce":
-            page.wait_for_function(f"() => !{model(page)}.get('running')")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert found == []
+    with visits(chromium, address, wait_for_the_end) as open_page:
+        yield open_page
 
 
 @pytest.fixture(scope="module")
 def quiet(chromium, address):
     """A page for the tests that compute with the modules alone."""
-    context = chromium.new_context()
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    page.goto(f"{address}/none.html")
-    yield page
-    context.close()
+    with quiet_page(chromium, address) as page:
+        yield page
 
 
-def compute(page, module, expression, argument=None):
-    """The value of an expression of a module `m` and an argument `a`; typed arrays come back as lists."""
-    script = f"""async (a) => {{
-      const m = await import("./_static/labs/{module}.js");
-      const plain = v => ArrayBuffer.isView(v) ? [...v] : v;
-      return plain(await ({expression}));
-    }}"""
-    return page.evaluate(script, argument)
+def wait_for_the_end(page):
+    page.wait_for_function(f"() => !{model(page)}.get('running')")
 
 
 def model(page, lab="score"):
@@ -160,18 +107,10 @@ def test_a_lab_that_is_not_there_stops_the_build(tmp_path):
     assert "no lab called magic; there are: " in done.stderr
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", ["wide", "phone"])
-def test_no_reader_is_barred(visit, scheme, size):
-    viewport = {"wide": browser.WIDE, "phone": browser.PHONE}[size]
-    page = visit(color_scheme=scheme, viewport=viewport, has_touch=size == "phone")
-    assert page.evaluate("document.documentElement.dataset.theme") == scheme
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.add_script_tag(path=AXE)
-    result = page.evaluate("axe.run('.ncsn-lab', {preload: false})")
-    told = [f"{v['id']}: {v['help']}: {[node['html'][:120] for node in v['nodes']]}" for v in result["violations"]]
-    assert told == []
-    assert {"label", "color-contrast", "button-name", "aria-hidden-focus"} <= {p["id"] for p in result["passes"]}
+@pytest.mark.parametrize(("size", "scheme"), SETTINGS)
+def test_no_reader_is_barred(visit, size, scheme):
+    page = visit_in(visit, size, scheme)
+    check_with_axe(page, {"label", "color-contrast", "button-name", "aria-hidden-focus"})
 
 
 def test_colours_are_the_books():
