@@ -3,12 +3,18 @@
 Opened in a browser that reaches no other machine.
 """
 
+import json
+import os
 import runpy
 import subprocess
 import sys
+import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+
+import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 AXE = ROOT / "book" / "assets" / "vendor" / "axe-core" / "axe.min.js"
@@ -129,3 +135,70 @@ def check_with_axe(page, expected):
     told = [f"{v['id']}: {v['help']}: {[node['html'][:120] for node in v['nodes']]}" for v in result["violations"]]
     assert told == []
     assert expected <= {p["id"] for p in result["passes"]}
+
+
+@contextmanager
+def jupyterlab(folder, cells):
+    """A JupyterLab with a notebook, lab.ipynb, of these cells; gives its address."""
+    cells = [nbformat.v4.new_code_cell(text.strip()) for text in cells]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "lab.ipynb")
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.port=0",
+        "--ServerApp.token=",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    folders = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("RUNTIME", "CONFIG")}
+    environment = os.environ | folders | {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        yield wait_for_server(folder, server)
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for_server(folder, server):
+    """The address that JupyterLab notes in its runtime folder, once it answers."""
+    for _ in range(600):
+        assert server.poll() is None, (folder / "log").read_text()
+        for note in (folder / "RUNTIME").glob("jpserver-*.json"):
+            url = json.loads(note.read_text())["url"]
+            try:
+                urllib.request.urlopen(f"{url}api", timeout=2).close()
+            except OSError:
+                continue
+            return url
+        time.sleep(0.2)
+    raise AssertionError((folder / "log").read_text())
+
+
+@contextmanager
+def notebook(chromium, folder, cells):
+    """That notebook in the browser, its first cell run; gives the page."""
+    with jupyterlab(folder, cells) as address:
+        context = chromium.new_context(viewport=browser.WIDE, reduced_motion="reduce")
+        context.route(lambda url: "127.0.0.1" not in url and url.startswith("http"), lambda route: route.abort())
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}lab/tree/lab.ipynb?reset", wait_until="domcontentloaded")
+        page.locator(".jp-Cell .cm-content").first.click()
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+        page.keyboard.press("Shift+Enter")
+        yield page
+        context.close()
+
+
+def run_cell(page, number):
+    """Run a cell of the notebook."""
+    page.locator(".jp-Cell .cm-content").nth(number).click()
+    page.keyboard.press("Control+Enter")

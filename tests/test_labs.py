@@ -5,21 +5,16 @@ The pages under test are those of lab_pages.py.
 
 import json
 import math
-import os
 import re
 import runpy
-import subprocess
 import sys
 import time
-import urllib.request
 
-import nbformat
 import pytest
 import sklearn.datasets
 import torch
 import traitlets
 from lab_pages import (
-    PATIENCE,
     ROOT,
     SETTINGS,
     browser,
@@ -27,7 +22,9 @@ from lab_pages import (
     compute,
     make_lab_site,
     make_site,
+    notebook,
     quiet_page,
+    run_cell,
     serve,
     visit_in,
     visits,
@@ -568,69 +565,13 @@ _ = Path("said.json").write_text(json.dumps(said))
 """
 
 
-@pytest.fixture
-def jupyter(tmp_path):
-    """A JupyterLab with a notebook of two cells; gives the notebook's address."""
-    cells = [nbformat.v4.new_code_cell(text.strip()) for text in (NOTEBOOK, TURN)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "lab.ipynb")
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        "--ServerApp.port=0",
-        "--ServerApp.token=",
-    ]
-    command += [
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={tmp_path}",
-        "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
-    folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("RUNTIME", "CONFIG")}
-    environment = os.environ | folders | {"JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces")}
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    try:
-        yield wait_for_server(tmp_path, server)
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def wait_for_server(folder, server):
-    """The address that JupyterLab notes in its runtime folder, once it answers."""
-    for _ in range(600):
-        assert server.poll() is None, (folder / "log").read_text()
-        for note in (folder / "RUNTIME").glob("jpserver-*.json"):
-            url = json.loads(note.read_text())["url"]
-            try:
-                urllib.request.urlopen(f"{url}api", timeout=2).close()
-            except OSError:
-                continue
-            return url
-        time.sleep(0.2)
-    raise AssertionError((folder / "log").read_text())
-
-
-def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(chromium, jupyter, tmp_path):
-    context = chromium.new_context(viewport=browser.WIDE, reduced_motion="reduce")
-    context.route(lambda url: "127.0.0.1" not in url and url.startswith("http"), lambda route: route.abort())
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(f"{jupyter}lab/tree/lab.ipynb?reset", wait_until="domcontentloaded")
-    page.locator(".jp-Cell .cm-content").first.click()
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
-    page.keyboard.press("Shift+Enter")
-    page.wait_for_selector(".score-lab .status:not(:empty)")  # the run has ended
-    page.locator(".score-lab").get_by_label("seed").fill("5")
-    page.locator(".score-lab").get_by_label("seed").press("Enter")
-    page.get_by_label("step size α", exact=True).focus()
-    page.keyboard.press("ArrowRight")
-    page.locator(".jp-Cell .cm-content").nth(1).click()
-    page.keyboard.press("Control+Enter")
-    page.wait_for_function("() => document.querySelector('.score-lab [name=speed]').value == 17")
-    assert json.loads((tmp_path / "said.json").read_text()) == [0.11, 5, [50, 2]]
-    context.close()
+def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(chromium, tmp_path):
+    with notebook(chromium, tmp_path, (NOTEBOOK, TURN)) as page:
+        page.wait_for_selector(".score-lab .status:not(:empty)")  # the run has ended
+        page.locator(".score-lab").get_by_label("seed").fill("5")
+        page.locator(".score-lab").get_by_label("seed").press("Enter")
+        page.get_by_label("step size α", exact=True).focus()
+        page.keyboard.press("ArrowRight")
+        run_cell(page, 1)
+        page.wait_for_function("() => document.querySelector('.score-lab [name=speed]').value == 17")
+        assert json.loads((tmp_path / "said.json").read_text()) == [0.11, 5, [50, 2]]

@@ -47,11 +47,11 @@ def local_server(html):
 
 
 @contextmanager
-def chromium(executable):
-    """Start the browser, without a window; gives Playwright's browser."""
+def chromium(executable, *arguments):
+    """Start the browser, without a window, with more arguments of its command line; gives Playwright's browser."""
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        arguments = ["--no-sandbox", *arguments] if hasattr(os, "geteuid") and os.geteuid() == 0 else arguments
+        browser = playwright.chromium.launch(executable_path=executable, args=list(arguments))
         yield browser
         browser.close()
 
