@@ -46,12 +46,19 @@ def local_server(html):
         thread.join()
 
 
+def launch(browser_type, executable, *arguments):
+    """Start a browser of Playwright's type, with more arguments on its command line."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return browser_type.launch(
+        executable_path=executable, args=["--no-sandbox", *arguments] if is_root else list(arguments)
+    )
+
+
 @contextmanager
-def chromium(executable, *arguments):
-    """Start the browser, without a window, with more arguments of its command line; gives Playwright's browser."""
+def chromium(executable):
+    """Start the browser, without a window; gives Playwright's browser."""
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", *arguments] if hasattr(os, "geteuid") and os.geteuid() == 0 else arguments
-        browser = playwright.chromium.launch(executable_path=executable, args=list(arguments))
+        browser = launch(playwright.chromium, executable)
         yield browser
         browser.close()
 

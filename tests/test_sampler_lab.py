@@ -1,0 +1,533 @@
+"""The sampler lab: its network against torch, its samplers against the library, its samples against Python's.
+
+The pages under test are those of lab_pages.py.
+"""
+
+import json
+import math
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+import traitlets
+from lab_pages import (
+    PATIENCE,
+    ROOT,
+    SETTINGS,
+    browser,
+    check_with_axe,
+    compute,
+    make_lab_site,
+    notebook,
+    run_cell,
+    serve,
+    visit_in,
+    visits,
+)
+
+from ncsn_lib import (
+    annealed_langevin_dynamics,
+    classify_images,
+    consistent_annealed_sampling,
+    consistent_inpaint,
+    geometric_sigmas,
+    inpaint,
+    load_classifier,
+    load_run,
+    sample_run,
+    sure_share,
+)
+from ncsn_lib.labs import SamplerLab
+from ncsn_lib.labs.base import standalone
+from ncsn_lib.recipes import TOY
+from ncsn_lib.runs import Run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+MODELS = ROOT / "book" / "results" / "models"
+PLACE = "document.querySelector('[data-lab=sampler]')"
+# A graphics card made of software, so that WebGPU is there on any machine.
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+
+
+@pytest.fixture(scope="module")
+def run():
+    return load_run(MODELS / "mnist_small_wide.safetensors")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with serve(make_lab_site(tmp_path_factory, ["sampler"])) as served:
+        yield served
+
+
+@pytest.fixture
+def visit(chromium, address):
+    with visits(chromium, address, lambda page: page.wait_for_selector("button.main:has-text('MB')")) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def loaded(chromium, address):
+    """A page whose network has been loaded, for the tests that compute; with nothing said on its console."""
+    found = []
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE)
+    page = browser.listen(context, address, found)
+    page.goto(f"{address}/index.html")
+    browser.settle(page)
+    page.evaluate(f"{PLACE}.model.set('num_images', 2)")
+    press_run(page)
+    yield page
+    context.close()
+    assert found == []
+
+
+def press_run(page):
+    """Press the main button, and wait until the run has ended."""
+    page.evaluate("document.querySelector('.sampler-lab .status').textContent = ''")
+    page.locator("button.main").click()
+    page.wait_for_selector(".sampler-lab .status:not(:empty)")
+
+
+def value(page, name):
+    return page.evaluate(f"{PLACE}.model.get('{name}')")
+
+
+def set_values(page, **values):
+    page.evaluate(f"values => Object.entries(values).forEach(pair => {PLACE}.model.set(...pair))", values)
+
+
+def images_of(page, name="samples"):
+    """An array of the model, (B, 1, 28, 28)."""
+    script = f"""() => {{
+      const given = {PLACE}.model.get("{name}");
+      return given && [...new Float32Array(given.data.buffer)].map(v => Number.isNaN(v) ? "NaN" : v);
+    }}"""
+    return torch.tensor([float(v) for v in page.evaluate(script)]).view(-1, 1, 28, 28)
+
+
+def status(page):
+    return page.inner_text(".sampler-lab .status")
+
+
+# The network
+
+ASK = """async a => {
+  const { Asker } = await import("./_static/labs/asking.js");
+  const asker = new Asker({ model: document.querySelector("[data-lab]").model, ends: [] });
+  const { backend } = await asker.ask("prepare", a.backend ? { backend: a.backend } : {});
+  return [backend, [...(await asker.score(Float32Array.from(a.x), Float32Array.from(a.sigma), [1, 28, 28]))]];
+}"""
+
+
+def compare_network(page, run, num, levels, backend=None):
+    """The page's score of noisy images against torch's, times sigma, which makes both about 1 in size."""
+    generator = torch.Generator().manual_seed(0)
+    for level in levels:
+        sigma = torch.full((num,), level)
+        x = 0.5 + level * torch.randn(num, 1, 28, 28, generator=generator)
+        asked = {"x": x.flatten().tolist(), "sigma": sigma.tolist(), "backend": backend}
+        name, score = page.evaluate(ASK, asked)
+        with torch.no_grad():
+            wanted = run.network(x, sigma)
+        got = torch.tensor(score).view(wanted.shape)
+        torch.testing.assert_close(level * got, level * wanted, rtol=0, atol=1e-3)
+    return name
+
+
+def test_the_network_is_torchs(loaded, run):
+    assert compare_network(loaded, run, 3, (12.0, 0.7, 0.06)) == "WebAssembly"
+
+
+def test_the_network_is_torchs_on_a_graphics_card(chromium, address, run):
+    own = browser.launch(chromium.browser_type, browser.find_chromium(), *SOFTWARE_GPU)
+    page = own.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}/index.html")
+    browser.settle(page)
+    assert page.evaluate("async () => Boolean(await navigator.gpu.requestAdapter())")
+    assert compare_network(page, run, 1, (0.7,), "webgpu") == "WebGPU"
+    own.close()
+
+
+def test_without_webassembly_the_page_says_so(chromium, address):
+    page = chromium.new_page()
+
+    def without_webassembly(route):
+        response = route.fetch()
+        route.fulfill(response=response, body=f"delete globalThis.WebAssembly;\n{response.text()}")
+
+    page.route("**/network.js", without_webassembly)
+    page.goto(f"{address}/index.html")
+    page.locator("button.main").click()
+    page.wait_for_selector("[role=alert]:not(:empty)", timeout=PATIENCE)
+    assert "no WebAssembly" in page.inner_text("[role=alert]")
+    assert value(page, "running") is False
+    page.close()
+
+
+# The samplers
+
+NUM, DIM, MEAN, VARIANCE = 3, 4, 0.4, 0.3
+KNOWN = torch.tensor([0.2, math.nan, math.nan, 0.9])
+SIGMAS = geometric_sigmas(3.0, 0.1, 6).double()
+WALKS = {
+    "consistent": ("consistentPlan(a.sigmas, 0.4)", False),
+    "consistent, given": ("consistentPlan(a.sigmas, 0.4)", True),
+    "langevin": ("langevinPlan(a.sigmas, 0.004, 5, false)", False),
+    "langevin, denoised": ("langevinPlan(a.sigmas, 0.004, 5, true)", False),
+    "langevin, given": ("langevinPlan(a.sigmas, 0.004, 5, true)", True),
+}
+
+
+def gaussian(x, sigma):
+    return (MEAN - x) / (VARIANCE + sigma[:, None] ** 2)
+
+
+def walk_by_the_library(name, start, randn_like):
+    """The same walk by the library's samplers."""
+    mask = ~KNOWN.isnan()
+    known = KNOWN.nan_to_num().double().expand(start.shape)
+    options = {"randn_like": randn_like}
+    eta = 1 - 0.4 * (SIGMAS[1] / SIGMAS[0]).item()
+    langevin = {"eps": 0.004, "num_steps": 5}
+    if name == "consistent":
+        return consistent_annealed_sampling(gaussian, start, SIGMAS, eta=eta, **options)
+    if name == "consistent, given":
+        return consistent_inpaint(gaussian, start, known, mask, SIGMAS, eta=eta, **options)
+    if name == "langevin, given":
+        return inpaint(gaussian, start, known, mask, SIGMAS, denoise=True, **langevin, **options)
+    denoise = name == "langevin, denoised"
+    return annealed_langevin_dynamics(gaussian, start, SIGMAS, denoise=denoise, **langevin, **options)
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_a_walk_is_the_librarys_with_given_noise(loaded, name):
+    plan, given = WALKS[name]
+    generator = torch.Generator().manual_seed(0)
+    start = MEAN + 3 * torch.randn(NUM, DIM, generator=generator).double()
+    noise = torch.randn(100, NUM, DIM, generator=generator).double()
+    draws = iter(noise)
+    wanted = walk_by_the_library(name, start, lambda x: next(draws))
+    argument = {"start": start.flatten().tolist(), "noise": noise.flatten(1).tolist(), "sigmas": SIGMAS.tolist()}
+    argument["given"] = [None if math.isnan(v) else v for v in KNOWN.tolist()] if given else None
+    script = f"""(async () => {{
+      let drawn = 0;
+      const fill = array => {{ array.set(a.noise[drawn++]); return array; }};
+      const given = a.given && Float32Array.from(a.given, v => v ?? NaN);
+      const walk = new m.ImageWalk(m.{plan}, Float32Array.from(a.start), given, fill);
+      const score = async (x, sigma) => x.map(v => ({MEAN} - v) / ({VARIANCE} + sigma[0] ** 2));
+      while (!walk.ended) await walk.advance(score, {NUM});
+      return [[...walk.x], drawn];
+    }})()"""
+    got, drawn = compute(loaded, "image_walk", script, argument)
+    # The page keeps states in 32 bits, the library was given 64; the issue asks for 1e-4.
+    torch.testing.assert_close(torch.tensor(got).double().view(NUM, DIM), wanted, rtol=0, atol=1e-5)
+    assert drawn == len(noise) - len(list(draws))
+
+
+def test_the_last_expectation_is_the_denoised_sample(visit):
+    page = visit()
+    set_values(page, num_images=1, num_levels=4)
+    press_run(page)
+    shown = canvas_pixels(page)
+    page.get_by_label("what the network expects").check()
+    assert canvas_pixels(page) == shown  # the last step goes to what is expected
+    page.get_by_label("steps taken").fill("1")
+    expected = canvas_pixels(page)
+    page.get_by_label("the noisy state").check()
+    assert canvas_pixels(page) != expected
+
+
+def test_its_samples_are_as_good_as_pythons(loaded, run, record_property):
+    """Of 500 samples of each, the share that a classifier is sure of; two standard errors of 250 are 0.04."""
+    classifier = load_classifier(MODELS / "mnist_classifier.safetensors")
+    samples, seconds = [], 0.0
+    for seed in range(5):
+        set_values(loaded, num_images=100, num_levels=24, seed=seed)
+        loaded.wait_for_timeout(50)
+        begun = time.perf_counter()
+        press_run(loaded)
+        seconds += time.perf_counter() - begun
+        samples.append(images_of(loaded))
+    shares = [
+        sure_share(classify_images(classifier, images)[1])
+        for images in (torch.cat(samples).clamp(0, 1), sample_run(run, 500, seed=0))
+    ]
+    record_property("sure shares, page and Python", shares)
+    sys.stdout.write(f"sure of {shares[0]:.3f} in the page, {shares[1]:.3f} in Python; {seconds:.0f} s in the page\n")
+    assert len(torch.cat(samples)) == 500
+    assert abs(shares[0] - shares[1]) < 0.05
+
+
+# The page
+
+
+@pytest.mark.parametrize(("size", "scheme"), SETTINGS)
+def test_no_reader_is_barred(visit, size, scheme):
+    page = visit_in(visit, size, scheme)
+    set_values(page, num_images=4, num_levels=3)
+    page.get_by_role("button", name="Sample 1").click()
+    press_run(page)
+    check_with_axe(page, {"label", "color-contrast", "button-name"})
+
+
+def test_sixteen_digits_while_the_page_stays_alive(visit, record_property):
+    page = visit(reduced_motion="no-preference")
+    page.evaluate(
+        """() => {
+          window.longest = 0;
+          let last = performance.now();
+          setInterval(() => {
+            window.longest = Math.max(window.longest, performance.now() - last);
+            last = performance.now();
+          }, 5);
+        }"""
+    )
+    press_run(page)
+    first = page.evaluate("window.longest")
+    press_run(page)
+    seconds = float(status(page).split(" in ")[1].split()[0])
+    longest = page.evaluate("window.longest") / 1000
+    record_property("seconds for 16 digits", seconds)
+    record_property("longest wait of the page, s", longest)
+    sys.stdout.write(
+        f"16 digits: {seconds} s; longest wait {first / 1000:.2f} s with loading, {longest:.2f} s in all\n"
+    )
+    assert status(page).startswith("16 images after 24 calls")
+    assert page.inner_text(".sampler-lab .place").startswith("step 24 of 24 · σ = 0.06 · WebAssembly")
+    assert seconds < 18  # 6 on two cores of one's own; a busy machine may take longer, not this long
+    assert longest < 1  # a call of 16 images in the page itself, let alone the loading, would come near
+
+
+def test_nothing_is_loaded_before_it_is_asked_for(visit, address):
+    page = visit()
+    loads = []
+    page.on("response", lambda response: loads.append((response.url.split("/")[-1], len(response.body()))))
+    label = page.locator("button.main").inner_text()
+    page.reload()
+    page.wait_for_selector("button.main:has-text('MB')")
+    before = [name for name, _ in loads]
+    assert "page_kernel.js" in before
+    assert not [name for name in before if name.endswith((".gz", ".mjs"))]
+    loads.clear()
+    press_run(page)
+    size = sum(length for name, length in loads if name.endswith(".gz"))
+    assert {name for name, _ in loads} >= {
+        "ort.wasm.bundle.min.mjs",
+        "ort-wasm-simd-threaded.wasm.gz",
+        "mnist_small_wide.onnx.gz",
+    }
+    assert label == f"Load the network ({size / 1e6:.1f} MB) and run"
+    assert page.locator("button.main").inner_text() == "Run"
+    assert page.locator(".loading").is_hidden()
+
+
+def test_progress_is_told(visit):
+    page = visit()
+    page.evaluate(
+        """() => {
+          window.said = [];
+          const words = document.querySelector(".loading .hint");
+          new MutationObserver(() => window.said.push(words.textContent)).observe(words, { childList: true });
+        }"""
+    )
+    set_values(page, num_images=1, num_levels=2)
+    press_run(page)
+    said = page.evaluate("window.said")
+    assert said[0] == "connecting"
+    assert any(words.endswith("of 5.4 MB") for words in said)
+    assert said[-1] == "preparing the network"
+
+
+def test_a_download_that_fails_is_told_and_can_be_tried_again(chromium, address):
+    page = chromium.new_page()
+    page.route("**/*.onnx.gz", lambda route: route.fulfill(status=404))
+    page.goto(f"{address}/index.html")
+    page.locator("button.main").click()
+    page.wait_for_selector("[role=alert]:not(:empty)")
+    assert "mnist_small_wide.onnx.gz could not be loaded: the server says 404." in page.inner_text("[role=alert]")
+    assert value(page, "running") is False
+    page.unroute("**/*.onnx.gz")
+    set_values(page, num_images=1, num_levels=2)
+    press_run(page)
+    assert page.inner_text("[role=alert]") == ""
+    page.close()
+
+
+def test_files_that_the_host_unpacked(loaded):
+    plain = "[...await m.unpackGzip(Uint8Array.of(1, 2, 3))]"
+    assert compute(loaded, "network", f"(async () => {plain})()") == [1, 2, 3]
+
+
+def canvas_pixels(page, number=0):
+    script = """(canvas) => [...canvas.getContext("2d").getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 == 0)"""
+    return page.locator(".samples canvas").nth(number).evaluate(script)
+
+
+def test_step_scrub_and_seed(visit):
+    page = visit()
+    set_values(page, num_images=2, num_levels=5)
+    noise = canvas_pixels(page)
+    page.get_by_role("button", name="Step", exact=True).click()
+    page.wait_for_selector(".sampler-lab[data-step='1']")
+    assert page.inner_text(".sampler-lab .place").startswith("step 1 of 5")
+    press_run(page)
+    assert value(page, "step") == 5
+    first = images_of(page)
+    page.get_by_label("steps taken").fill("0")
+    assert canvas_pixels(page) == noise
+    page.get_by_label("steps taken").focus()
+    page.keyboard.press("End")
+    assert canvas_pixels(page) == [
+        pytest.approx(255 * min(1, max(0, v)), abs=0.51) for v in first[0].flatten().tolist()
+    ]
+    press_run(page)  # from the start again, with the same seed
+    torch.testing.assert_close(images_of(page), first, rtol=0, atol=0)
+    page.get_by_label("seed").fill("7")
+    page.get_by_label("seed").press("Enter")
+    page.wait_for_selector(".sampler-lab[data-step='0']")
+    page.wait_for_selector(".sampler-lab[data-step='5']")  # it samples anew once the knobs rest
+    page.wait_for_function(f"() => !{PLACE}.model.get('running')")
+    assert not torch.equal(images_of(page), first)
+
+
+def test_pause_and_knobs(visit):
+    page = visit(reduced_motion="no-preference")
+    page.get_by_role("button", name="Algorithm 1").click()
+    assert [value(page, name) for name in ("sampler", "sigma_min", "eps")] == ["langevin", 0.01, 2e-5]
+    page.locator("button.main").click()
+    page.wait_for_selector(".sampler-lab[data-step='3']")
+    page.get_by_role("button", name="Pause").click()
+    paused = value(page, "step")
+    assert 3 <= paused < 241
+    page.wait_for_timeout(400)
+    assert value(page, "step") == paused
+    page.get_by_role("button", name="The network's own").click()
+    page.wait_for_selector(".sampler-lab .status:has-text('24 calls')")
+    assert value(page, "sampler") == "consistent"
+
+
+def test_what_is_given_is_completed(visit):
+    page = visit()
+    set_values(page, num_images=4)
+    press_run(page)
+    first = images_of(page)[0]
+    page.get_by_role("button", name="Sample 1").click()
+    page.get_by_role("button", name="Free the right half").click()
+    given = images_of(page, "given")
+    torch.testing.assert_close(given[0, :, :, :14], first[:, :, :14].clamp(0, 1))
+    assert given[..., 14:].isnan().all()
+    press_run(page)
+    done = images_of(page)
+    torch.testing.assert_close(done[..., :14], given[..., :14].expand(4, 1, 28, 14))
+    assert torch.nn.functional.pdist(done.flatten(1)).min() > 0.1  # four completions, not one
+    page.get_by_role("button", name="Free all").click()
+    assert value(page, "given") is None
+
+
+def test_drawing_by_pointer_and_by_keyboard(visit):
+    page = visit()
+    canvas = page.locator(".sketch canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+
+    def at(column, row):
+        return box["x"] + box["width"] * (column + 0.5) / 28, box["y"] + box["height"] * (row + 0.5) / 28
+
+    page.mouse.move(*at(5, 10))
+    page.mouse.down()
+    page.mouse.move(*at(20, 10), steps=3)
+    page.mouse.up()
+    given = images_of(page, "given")[0, 0]
+    assert (given[10, 5:21] > 0.9).all()
+    assert given[:8].isnan().all()
+    page.get_by_label("rub out").check()
+    page.mouse.click(*at(12, 10))
+    given = images_of(page, "given")[0, 0]
+    assert given[10, 11:14].isnan().all()
+    assert given[10, 5] > 0.9
+    page.get_by_label("black").check()
+    canvas.focus()
+    for key in ("ArrowUp", "Shift+ArrowUp", " "):
+        page.keyboard.press(key)
+    assert images_of(page, "given")[0, 0, 12, 14] == 0
+    pixels = page.evaluate(
+        """() => [...document.querySelector(".sketch canvas").getContext("2d").getImageData(5, 10, 1, 1).data]"""
+    )
+    assert pixels == [255, 255, 255, 255]
+
+
+# The widget
+
+
+def test_page_and_widget_begin_with_the_same_values(loaded, run):
+    page_values = compute(loaded, "sampler_lab", "m.DEFAULTS")
+    lab = SamplerLab(run)
+    own = {name for kind in SamplerLab.__mro__[:3] for name in kind.class_own_traits(sync=True)}  # up to Lab
+    state = {name: getattr(lab, name) for name in own}
+    page_values["sigmas"] = state["sigmas"]  # the page makes them itself
+    assert page_values == state
+
+
+def test_its_front_end_stands_alone_as_one_text():
+    text = standalone("sampler_lab.js")
+    assert 'from "./' not in text
+    assert "import.meta" not in text
+
+
+def test_python_answers(run, monkeypatch):
+    lab, sent = SamplerLab(run), []
+    monkeypatch.setattr(lab, "send", lambda content, buffers: sent.append((content, buffers)))
+    x, sigma = torch.rand(2, 1, 28, 28), torch.tensor([0.5, 2.0])
+    question = {"id": "1", "ask": "score", "shape": [2, 1, 28, 28]}
+    lab._hear(lab, question, [memoryview(part.numpy()).cast("B") for part in (x, sigma)])
+    content, (buffer,) = sent[0]
+    assert content == {"id": "1"}
+    with torch.no_grad():
+        wanted = run.network(x, sigma)
+    torch.testing.assert_close(torch.frombuffer(bytearray(buffer), dtype=torch.float32).view(wanted.shape), wanted)
+    lab._hear(lab, {"id": "2", "ask": "exact", "num": 10, "sigma": 1.0}, [memoryview(x[0].numpy()).cast("B")])
+    assert sent[1] == ({"id": "2", "error": "the exact denoiser needs the training images: hand them to the lab, as "
+                        "`images`"}, [])  # fmt: skip
+
+
+def test_a_lab_refuses(run):
+    points = SimpleNamespace(recipe=TOY)
+    with pytest.raises(ValueError, match=r"images of one or three channels, got a network for \[2\]"):
+        SamplerLab(Run(None, points.recipe, 0))
+    with pytest.raises(ValueError, match=r"images must be \(N, 1, 28, 28\), got \(3, 1, 8, 8\)"):
+        SamplerLab(run, torch.zeros(3, 1, 8, 8))
+    with pytest.raises(traitlets.TraitError, match=r"given must be \(B, 1, 28, 28\), got \(28, 28\)"):
+        SamplerLab(run).given = torch.zeros(28, 28)
+
+
+NOTEBOOK = f"""
+from ncsn_lib import load_run
+from ncsn_lib.labs import SamplerLab
+lab = SamplerLab(load_run({str(MODELS / "mnist_small_wide.safetensors")!r}), num_images=2, num_levels=3)
+lab
+"""
+ASKED = """
+import json
+from pathlib import Path
+said = [list(lab.samples.shape), lab.samples.isfinite().all().item(), lab.keep, lab.running]
+_ = Path("said.json").write_text(json.dumps(said))
+lab.num_images = 3
+lab.running = True
+"""
+
+
+def test_python_and_the_widget_in_jupyterlab(chromium, tmp_path):
+    with notebook(chromium, tmp_path, (NOTEBOOK, ASKED)) as page:
+        page.wait_for_selector(".sampler-lab")
+        page.get_by_label("noise kept").focus()
+        page.keyboard.press("ArrowRight")
+        page.locator(".sampler-lab button.main").click()
+        page.wait_for_selector(".sampler-lab .status:has-text('2 images after 3 calls')")
+        assert "PyTorch" in page.inner_text(".sampler-lab .place")
+        run_cell(page, 1)
+        page.wait_for_selector(".sampler-lab .status:has-text('3 images after 3 calls')")
+        assert json.loads((tmp_path / "said.json").read_text()) == [[2, 1, 28, 28], True, 0.35, False]
