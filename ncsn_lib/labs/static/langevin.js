@@ -51,3 +51,25 @@ export function runPlan(points, plan, mixtureAt, fillNoise, from = 0, to = plan.
   }
   return points;
 }
+
+/** Chains on their way along a plan; a subclass says by `mixtureAt(sigma)` which density they follow. */
+export class Walk {
+  begin(points, plan, fillNoise) {
+    Object.assign(this, { points, plan, fillNoise, step: 0 });
+  }
+
+  get ended() {
+    return this.step >= this.plan.length;
+  }
+
+  /** The level at which the next step is taken, or the last one was. */
+  get now() {
+    return this.plan.at(Math.min(this.step, this.plan.length - 1));
+  }
+
+  advance(num) {
+    const to = Math.min(this.step + num, this.plan.length);
+    runPlan(this.points, this.plan, (sigma) => this.mixtureAt(sigma), this.fillNoise, this.step, to);
+    this.step = to;
+  }
+}

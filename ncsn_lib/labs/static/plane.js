@@ -1,30 +1,32 @@
-// A square piece of the plane on a canvas: a density, its score, chains, and handles on the modes.
+// A piece of the plane on a canvas: a density, its score, chains, and handles on the modes.
 
 import { element, onThemeChange } from "./controls.js";
 import { logDensity, score } from "./mixtures.js";
 
-const GRID = 96; // cells of the density along each axis
-const ARROWS = 15; // along each axis
+const GRID = 96; // cells of the density from left to right
 
-/** The points of a square grid of num * num cells, at the cells' centres, the first coordinate fastest, from the top. */
-function gridPoints(half, num) {
-  const at = (i) => half * ((2 * i + 1) / num - 1);
-  return Float64Array.from({ length: 2 * num * num }, (_, n) => {
+/** The points of a grid of square cells, at the cells' centres, the first coordinate fastest, from the top. */
+function gridPoints(half, across, down) {
+  return Float64Array.from({ length: 2 * across * down }, (_, n) => {
     const cell = n >> 1;
-    return n % 2 ? -at(Math.floor(cell / num)) : at(cell % num);
+    const at = n % 2 ? down - 1 - 2 * Math.floor(cell / across) : 2 * (cell % across) + 1 - across;
+    return (half * at) / across;
   });
 }
 
-/** A canvas with what lies on it; `half` is half the width of what it shows. */
+/**
+ * A canvas with what lies on it; `half` is half the width of what it shows, and the page says how high it is.
+ *
+ * `arrows` is their number from left to right, `dots` the number of dots that would fill the width.
+ */
 export class Plane {
-  constructor(scope, label) {
-    this.half = 9;
+  constructor(scope, label, { arrows = 15, dots = 95 } = {}) {
+    Object.assign(this, { half: 9, arrows, dots });
     this.canvas = element("canvas", { role: "img", "aria-label": label });
     this.stage = element("div", { class: "stage" }, this.canvas);
     this.context = this.canvas.getContext("2d");
     this.background = document.createElement("canvas");
     this.shades = document.createElement("canvas");
-    this.shades.width = this.shades.height = GRID;
     this.changed = () => {};
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(this.stage);
@@ -38,9 +40,11 @@ export class Plane {
     this.colours = Object.fromEntries(
       ["data", "model", "truth", "accent"].map((name) => [name, style.getPropertyValue(`--lab-${name}`).trim()]),
     );
-    const size = Math.round(this.stage.clientWidth * Math.min(devicePixelRatio, 2));
-    for (const canvas of [this.canvas, this.background]) canvas.width = canvas.height = Math.max(size, 1);
-    this.dot = makeDot(this.colours.model, Math.max(2, size / 190));
+    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight].map((size) =>
+      Math.max(Math.round(size * Math.min(devicePixelRatio, 2)), 1),
+    );
+    for (const canvas of [this.canvas, this.background]) Object.assign(canvas, { width, height });
+    this.dot = makeDot(this.colours.model, Math.max(2, width / (2 * this.dots)));
     this.painted = "";
     this.changed();
   }
@@ -51,7 +55,13 @@ export class Plane {
   }
 
   down(y) {
-    return (0.5 - y / (2 * this.half)) * this.canvas.width;
+    return 0.5 * this.canvas.height - (y / (2 * this.half)) * this.canvas.width;
+  }
+
+  /** A grid of so many points from left to right, and as many from top to bottom as the canvas is high. */
+  grid(across) {
+    const down = Math.max(1, Math.round((across * this.canvas.height) / this.canvas.width));
+    return { down, points: gridPoints(this.half, across, down) };
   }
 
   /** Draw everything; the density and the arrows only where they changed. */
@@ -59,38 +69,40 @@ export class Plane {
     const key = JSON.stringify([mixture, shown, this.half]);
     if (key !== this.painted) this.paintBackground(mixture, shown);
     this.painted = key;
-    this.context.clearRect(0, 0, this.canvas.width, this.canvas.width);
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.context.drawImage(this.background, 0, 0);
     if (shown.chains) this.drawChains(points);
   }
 
   paintBackground(mixture, shown) {
     const context = this.background.getContext("2d");
-    context.clearRect(0, 0, this.background.width, this.background.width);
+    context.clearRect(0, 0, this.background.width, this.background.height);
     if (shown.density) this.paintDensity(context, mixture);
     if (shown.score) this.paintScore(context, mixture);
   }
 
   /** The density relative to its largest value on the grid, from transparent to the data's blue. */
   paintDensity(context, mixture) {
-    const values = logDensity(mixture, gridPoints(this.half, GRID));
+    const { down, points } = this.grid(GRID);
+    const values = logDensity(mixture, points);
     const largest = values.reduce((a, b) => Math.max(a, b));
     const [red, green, blue] = this.colours.data.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
+    Object.assign(this.shades, { width: GRID, height: down });
     const shades = this.shades.getContext("2d");
-    const image = shades.createImageData(GRID, GRID);
+    const image = shades.createImageData(GRID, down);
     values.forEach((value, i) => image.data.set([red, green, blue, 185 * Math.exp((value - largest) / 2)], 4 * i));
     shades.putImageData(image, 0, 0);
     context.imageSmoothingQuality = "high";
-    context.drawImage(this.shades, 0, 0, this.background.width, this.background.width);
+    context.drawImage(this.shades, 0, 0, this.background.width, this.background.height);
   }
 
   /** The score as arrows of one length, since its own would span decades. */
   paintScore(context, mixture) {
-    const points = gridPoints(this.half, ARROWS);
+    const { points } = this.grid(this.arrows);
     const scores = score(mixture, points);
-    const length = (0.32 * this.canvas.width) / ARROWS;
+    const length = (0.32 * this.canvas.width) / this.arrows;
     context.strokeStyle = this.colours.truth;
-    context.lineWidth = Math.max(1, this.canvas.width / 420);
+    context.lineWidth = Math.max(1, length / 9);
     context.globalAlpha = 0.8;
     context.beginPath();
     for (let i = 0; i < points.length; i += 2) {
@@ -105,7 +117,7 @@ export class Plane {
     const offset = this.dot.width / 2;
     for (let i = 0; i < points.length; i += 2) {
       const [x, y] = [this.across(points[i]) - offset, this.down(points[i + 1]) - offset];
-      if (x > -offset && y > -offset && x < this.canvas.width && y < this.canvas.width) this.context.drawImage(this.dot, x, y);
+      if (x > -offset && y > -offset && x < this.canvas.width && y < this.canvas.height) this.context.drawImage(this.dot, x, y);
     }
   }
 }
@@ -135,7 +147,7 @@ function traceArrow(context, x, y, angle, length) {
 /**
  * Handles on the modes, to be dragged by pointer, or moved by the arrow keys (Shift for small steps).
  *
- * @param {Plane} plane
+ * @param {Plane} plane a square one
  * @param {() => number[][]} read the means, (K, 2)
  * @param {(k: number, mean: number[]) => void} move where a mean should go
  * @param {boolean} focusable whether the keyboard reaches them; the second panel's are there for the pointer alone

@@ -4,7 +4,7 @@
 import { numbersOf, pack } from "./arrays.js";
 import { button, choice, element, format, frame, group, numberBox, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
-import { annealedPlan, plainPlan, runPlan } from "./langevin.js";
+import { annealedPlan, plainPlan, Walk } from "./langevin.js";
 import { convolve, countLost, makeMixture, modeMass, replaceSpread } from "./mixtures.js";
 import { addHandles, Plane } from "./plane.js";
 import { normalFiller, uniformGenerator, uniformSquare } from "./random.js";
@@ -62,37 +62,21 @@ function windowOf({ means, stds }) {
 }
 
 /** The chains of one panel: where they are, and how far along their plan. */
-class Chains {
+class Chains extends Walk {
   constructor(model, sampler) {
+    super();
     Object.assign(this, { model, sampler });
     this.reset();
   }
 
   reset() {
     const uniform = uniformGenerator(this.model.get("seed"));
-    this.points = uniformSquare(this.model.get("num_chains"), START, uniform);
-    this.fillNoise = normalFiller(uniform);
-    this.plan = this.sampler.plan(this.model);
-    this.step = 0;
-  }
-
-  get ended() {
-    return this.step >= this.plan.length;
-  }
-
-  /** The level at which the next step is taken, or the last one was. */
-  get now() {
-    return this.plan.at(Math.min(this.step, this.plan.length - 1));
+    const points = uniformSquare(this.model.get("num_chains"), START, uniform);
+    this.begin(points, this.sampler.plan(this.model), normalFiller(uniform));
   }
 
   mixtureAt(sigma) {
     return this.sampler.blur(this.model)(mixtureOf(this.model), sigma);
-  }
-
-  advance(num) {
-    const to = Math.min(this.step + num, this.plan.length);
-    runPlan(this.points, this.plan, (sigma) => this.mixtureAt(sigma), this.fillNoise, this.step, to);
-    this.step = to;
   }
 }
 
