@@ -1,10 +1,14 @@
 """Sphinx extension: what the library's docstrings write for the eye, told to Sphinx.
 
-A shape such as (B, *D) is set as code, since reStructuredText would take its star for emphasis; and the sentence below
-an attribute stays a sentence, where napoleon would take the words before a colon for a type.
+A shape such as (B, *D) is set as code, since reStructuredText would take its star for emphasis; lines set in below a
+paragraph are an example, and code; and the sentence below an attribute stays a sentence, where napoleon would take the
+words before a colon for a type. A widget's signature is that of its `__init__`, where Sphinx would show that of
+traitlets, which says nothing.
 """
 
 import re
+
+from sphinx.util import inspect
 
 SHAPE = re.compile(r"(?<![`\w])\([A-Z](?:_\w+)?(?:, ?(?:\*?\w+|\.\.\.)|,)+\)(?!`)")
 STAR = re.compile(r"(?<![\\*`\w])\*(?=\w)")
@@ -20,16 +24,46 @@ def outside_code(pattern, replacement, line):
     return "".join(parts)
 
 
+def examples(lines):
+    """Where each example begins and ends: lines set in, below a blank one and a paragraph that is not set in."""
+    flush, start = False, None
+    for number, line in enumerate([*lines, "end"]):
+        inside = line.startswith("    ")
+        if start is None and inside and flush and not lines[number - 1].strip():
+            start = number
+        if line.strip():
+            if start is not None and not inside:
+                yield start, number
+                start = None
+            flush = not inside
+
+
 def prepare(app, what, name, obj, options, lines):
     """Rewrite a docstring in place, before napoleon reads it."""
+    blocks = list(examples(lines))
+    code = {number for start, end in blocks for number in range(start, end)}
     for number, line in enumerate(lines):
-        line = outside_code(SHAPE, r"``\g<0>``", line)
-        lines[number] = outside_code(STAR, r"\\*", line)
+        if number not in code:
+            line = outside_code(SHAPE, r"``\g<0>``", line)
+            lines[number] = outside_code(STAR, r"\\*", line)
+    for start, _ in reversed(blocks):
+        lines[start:start] = ["::", ""]
     if what in ("attribute", "data") and lines and ":" in lines[0]:
         lines[0] = ": " + lines[0]
 
 
+def show_widget(app, what, name, obj, options, signature, returned):
+    """Put what a widget's `__init__` takes, or its traits, in the place of what traitlets' `__new__` says."""
+    if what != "class" or signature != "(*args: t.Any, **kwargs: t.Any)":
+        return None
+    if obj.__init__.__module__.split(".")[0] != obj.__module__.split(".")[0]:
+        return "(**traits)", returned
+    own = inspect.signature(obj.__init__, bound_method=True)
+    return inspect.stringify_signature(own, unqualified_typehints=True), returned
+
+
 def setup(app):
     """Connect the extension."""
+    app.connect("autodoc-process-signature", show_widget)
     app.connect("autodoc-process-docstring", prepare, priority=400)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
