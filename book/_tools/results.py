@@ -24,6 +24,12 @@ def store(script, runs, seconds=None):
     write_result(script.with_suffix(".json"), {"provenance": origin, "seconds": round(took, 1), "runs": runs})
 
 
+def as_row(judgement, references=True):
+    """A `Judgement` as JSON takes it; without the number of references where a file says that once for all its rows."""
+    row = judgement._asdict() | {"class_shares": judgement.class_shares.tolist()}
+    return row if references else {key: value for key, value in row.items() if key != "num_references"}
+
+
 def thinned(path, block=None):
     """A run's loss as means over blocks of steps, by default of 1, 10, 100, ...: between 100 and 1,000 of them."""
     losses = torch.tensor([float(loss) for _, loss in read_rows(path)])

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
-from results import store
+from results import as_row, store
 
 from ncsn_lib import (
     denoising_score_matching_loss,
@@ -50,9 +50,9 @@ def loss_at_its_level(network, images):
 
 
 def judge(name, images, references):
-    """What the classifier makes of images, as JSON takes it."""
-    judged = judge_images(load_classifier(MODELS / "mnist_classifier.safetensors"), images, references)
-    return {"name": name, **judged._asdict(), "class_shares": judged.class_shares.tolist()}
+    """What the classifier makes of images."""
+    classifier = load_classifier(MODELS / "mnist_classifier.safetensors")
+    return {"name": name, **as_row(judge_images(classifier, images, references))}
 
 
 def main():

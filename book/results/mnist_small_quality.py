@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
-from results import store
+from results import as_row, store
 
 from ncsn_lib import judge_images, load_mnist, load_run, sample_run
 from ncsn_lib.classifiers import load_classifier
@@ -20,13 +20,7 @@ NUM = 1000
 
 
 def judge(images, references):
-    judged = judge_images(CLASSIFIER, images, references)
-    return {
-        "num_images": judged.num_images,
-        "sure_share": judged.sure_share,
-        "class_shares": judged.class_shares.tolist(),
-        "feature_distance": judged.feature_distance,
-    }
+    return as_row(judge_images(CLASSIFIER, images, references), references=False)
 
 
 def measure(name, references):

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
-from results import thinned
+from results import as_row, thinned
 
 from ncsn_lib import (
     classify_images,
@@ -56,6 +56,7 @@ from ncsn_lib.cli.options import (
 )
 from ncsn_lib.data import unit_images
 from ncsn_lib.metrics import class_shares, sure_share
+from ncsn_lib.metrics.classes import Judgement
 from ncsn_lib.protocol import check_count
 from ncsn_lib.provenance import provenance, write_result
 from ncsn_lib.sampling import fingerprint
@@ -270,13 +271,14 @@ class PaperRun:
     def judged(self, label, images):
         """What the classifier makes of images, beside all training images."""
         features, probabilities = classify_images(self.classifier, images)
-        return {
-            "name": label,
-            "num_images": len(images),
-            "sure_share": sure_share(probabilities),
-            "class_shares": class_shares(probabilities).tolist(),
-            "feature_distance": frechet_distance(features, self.real_features()),
-        }
+        judgement = Judgement(
+            len(images),
+            len(self.train_images),
+            sure_share(probabilities),
+            class_shares(probabilities),
+            frechet_distance(features, self.real_features()),
+        )
+        return {"name": label, **as_row(judgement, references=False)}
 
     def many(self):
         """(N, C, H, W) the samples that are judged, drawn where they are not in the run's folder yet."""

@@ -17,7 +17,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
-from results import store
+from results import as_row, store
 
 from ncsn_lib import (
     NCSNObjective,
@@ -92,16 +92,13 @@ def judged(run, seed, num=NUM, **changes):
 
 
 def judge(images):
-    """What the classifier makes of images beside real ones, as JSON takes it; what is not finite counts as zeros."""
+    """What the classifier makes of images beside real ones; what is not finite counts as zeros."""
     finite = images.flatten(1).isfinite().all(1)
     shown = torch.where(finite[:, None, None, None], images, 0.0)
     found = judge_images(
         load_classifier(RESULTS / "models" / "mnist_classifier.safetensors"), shown, digits("test")[NUM * len(SEEDS) :]
     )
-    return found._asdict() | {
-        "class_shares": found.class_shares.tolist(),
-        "finite_share": finite.double().mean().item(),
-    }
+    return as_row(found) | {"finite_share": finite.double().mean().item()}
 
 
 def pieces():
