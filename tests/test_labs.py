@@ -296,6 +296,22 @@ def test_knobs_turn_by_keyboard(visit):
     assert read_samples(page) != before
 
 
+@pytest.mark.parametrize("lab", LABS)
+def test_a_ladder_that_python_gave_is_told(visit, lab):
+    page = visit()
+    given = page.locator(f".{lab}-lab").get_by_label("given by Python")
+    assert not given.is_visible()
+    page.evaluate(f"{model(page, lab)}.set('sigmas', [9, 3, 1])")
+    page.evaluate(f"{model(page, lab)}.set('schedule', 'given')")
+    assert given.is_visible()
+    assert given.is_checked()
+    assert given.is_disabled()
+    check_with_axe(page, {"label", "color-contrast"})
+    page.locator(f".{lab}-lab").get_by_label("linear").check()
+    assert value(page, "schedule", lab) == "linear"
+    assert not given.is_visible()
+
+
 def test_both_ends_of_the_ladder_stay_in_order(visit):
     page = visit()
     page.get_by_label("first level").first.fill(str(math.log10(0.5)))

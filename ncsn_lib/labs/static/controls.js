@@ -103,16 +103,21 @@ export function slider(scope, spec) {
   return element("div", { class: "knob" }, element("label", { for: id }, ...[spec.label].flat()), shown, range);
 }
 
-/** A choice among few, as radio buttons; `options` are pairs of value and text. */
+/** A choice among few, as radio buttons; `options` are pairs of value and text. One of the value `told` is seen only while it holds. */
 export function choice(scope, spec) {
   const { read, write, names } = access(scope, spec);
   const group = newId();
   const radios = spec.options.map(([value]) =>
-    element("input", { type: "radio", id: `${group}-${value}`, name: group, value, change: () => write(value) }),
+    element("input", { type: "radio", id: `${group}-${value}`, name: group, value, change: () => write(value), disabled: value === spec.told && "" }),
   );
-  scope.bind(names, () => radios.forEach((radio) => (radio.checked = radio.value === read())));
   const labels = spec.options.map(([value, text], i) =>
     element("label", { class: "option", for: `${group}-${value}` }, radios[i], text),
+  );
+  scope.bind(names, () =>
+    radios.forEach((radio, i) => {
+      radio.checked = radio.value === read();
+      labels[i].hidden = radio.disabled && !radio.checked;
+    }),
   );
   const title = element("legend", {}, spec.label);
   return element("fieldset", { class: "choice" }, title, element("div", { class: "options" }, ...labels));

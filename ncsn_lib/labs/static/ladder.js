@@ -35,9 +35,11 @@ export function ladderKnobs(scope, { most = 30 } = {}) {
     choice(scope, {
       name: "schedule",
       label: "schedule",
+      told: "given",
       options: [
         ["geometric", "geometric"],
         ["linear", "linear"],
+        ["given", "given by Python"],
       ],
     }),
   ];
