@@ -47,6 +47,11 @@ LOOK = r"""() => {
     if (!i.alt.trim()) found.push(`image: no alternative text: ${name}`);
     if (!i.naturalWidth) found.push(`image: not loaded: ${name}`);
   }
+  for (const box of document.querySelectorAll(".pst-scrollable-table-container")) {
+    const hidden = box.scrollWidth - box.clientWidth;
+    if (hidden > 0 && box.getAttribute("tabindex") !== "0")
+      found.push(`table: ${hidden} px wider than its box, which the keyboard does not reach`);
+  }
   const article = document.querySelector(".bd-article");
   if (article) {
     const linear = v => v <= .04 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -148,6 +153,8 @@ BROKEN = {
     "widget: a slider moves": VIEW + SLIDER.format("", PIXEL),
     "image: no alternative text": f'<img src="{PIXEL}">',
     "image: not loaded": '<img alt="a" src="data:image/png;base64,AAAA">',
+    "table: ": '<div class="pst-scrollable-table-container" style="overflow: auto">'
+    '<table width="3000"><tr><td>1</td></tr></table></div>',
     "width: ": '<div style="width: 1000px">wide</div>',
     "contrast: 1.": "<style>body { background: #fff } .bd-article { color: #eee }</style>",
     "contrast: the page does not": "<style>body { background: #000 } .bd-article { color: #fff }</style>",
