@@ -374,6 +374,7 @@ def test_as_a_program():
         (["train-classifier"], "usage: python -m ncsn_lib train-classifier DATASET"),
         (["train-classifier", "minst"], "there is no data set 'minst'; did you mean 'mnist'?"),
         (["train-classifier", "digits", "--data", "a"], "--data and --test-data go together"),
+        (["train-classifier", "digits", "--data-label", "a copy"], "--data-label 'a copy' says what the images of"),
         (["train-classifier", "digits", "--out", "a.pt"], "--out must end in .safetensors, got a.pt"),
         (["evaluate"], "usage: python -m ncsn_lib evaluate RECIPE"),
         (["evaluate", "digits"], "there is no checkpoint in runs/digits; train one first"),

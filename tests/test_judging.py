@@ -60,6 +60,9 @@ def test_train_classifier_on_any_folder(capsys, tmp_path, monkeypatch):
     out = capsys.readouterr().out.strip()
     assert out == "test accuracy 100.00% of 10 images; the classifier is in runs/classifiers/mnist.safetensors"
     assert json.loads((tmp_path / "runs/classifiers/mnist.json").read_text())["data"] == "images of train"
+    assert main(list(map(str, [*argv, test, *small, "--data-label", "a copy"]))) == 0
+    record = json.loads((tmp_path / "runs/classifiers/mnist.json").read_text())
+    assert (record["data"], record["test_data"]) == ("a copy", "a copy")
     for index, (size, message) in enumerate([((9, 8), "has another shape than"), ((8, 8), "has another number of")]):
         other = two_classes(tmp_path / f"other{index}", size)
         shutil.rmtree(other / "dark") if index else None

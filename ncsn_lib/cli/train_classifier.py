@@ -20,6 +20,8 @@ class TrainClassifierOptions(DeviceOptions):
     """A folder or zip of training images, the class by folder, in place of the data set's; with --test-data."""
     test_data: Path | None = None
     """A folder or zip of test images with the same classes."""
+    data_label: str | None = None
+    """What the images of --data are, for the record: "CIFAR-10 (JPEG copy)". By default their file's name."""
     out: Path | None = None
     """Where the weights go, the record beside them as .json. By default runs/classifiers/DATASET.safetensors."""
 
@@ -51,8 +53,8 @@ def run(argv: Sequence[str]) -> int:
         classifier = train_classifier(train, settings, device=device, callback=report)
     accuracy = classifier_accuracy(classifier, test)
     record = {
-        "data": name if options.data is None else f"images of {options.data.name}",
-        "test_data": name if options.test_data is None else f"images of {options.test_data.name}",
+        "data": data_name(name, options.data, options.data_label),
+        "test_data": data_name(name, options.test_data, options.data_label),
         "test_accuracy": accuracy,
         "num_test_images": len(test.images),
         "settings": dataclasses.asdict(settings),
@@ -63,10 +65,17 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
+def data_name(name: str, path: Path | None, label: str | None) -> str:
+    """What the record calls images: the data set, or those of a path, by their label where there is one."""
+    return name if path is None else label or f"images of {path.name}"
+
+
 def read_splits(name: str, options: TrainClassifierOptions) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test images, of the same shape and classes."""
     if (options.data is None) != (options.test_data is None):
         raise UserError("--data and --test-data go together: give both, or neither")
+    if options.data is None and options.data_label is not None:
+        raise UserError(f"--data-label {options.data_label!r} says what the images of --data are: give them, too")
     if options.data is None:
         (train, test), names = (
             (DATASETS[name](split) for split in ("train", "test")),
