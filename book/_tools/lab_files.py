@@ -40,8 +40,8 @@ def packed_network():
         return gzip.compress(path.read_bytes(), mtime=0)
 
 
-def packed_digits():
-    """MNIST's training images as bytes, PER_FILE to a part, packed; none where the data is not here."""
+def parts_of_digits():
+    """MNIST's training images as bytes (N, 784), PER_FILE to a part; none where the data is not here."""
     from ncsn_lib import load_mnist
 
     try:
@@ -49,7 +49,7 @@ def packed_digits():
     except FileNotFoundError as error:
         say(f"The denoiser lab gets no training images: {error}")
         return []
-    return [gzip.compress(part.numpy().tobytes(), mtime=0) for part in images.split(PER_FILE)]
+    return (255 * images).round().byte().flatten(1).split(PER_FILE)
 
 
 def write_files(folder):
@@ -63,15 +63,18 @@ def write_files(folder):
             return
     folder.mkdir(parents=True, exist_ok=True)
 
-    def put(name, content):
-        (folder / name).write_bytes(content)
-        return {"name": name, "bytes": len(content)}
+    def put(name, packed, **told):
+        (folder / name).write_bytes(packed)
+        return {"name": name, "bytes": len(packed), **told}
+
+    def put_part(number, images):
+        return put(f"digits_{number}.gz", gzip.compress(images.numpy().tobytes(), mtime=0), images=len(images))
 
     listed = {
         "made_from": made_from,
         "runtimes": {key: {"name": name, "bytes": (VENDOR / name).stat().st_size} for key, name in RUNTIMES.items()},
         "network": put("mnist_small_wide.onnx.gz", packed_network()),
-        "digits": [put(f"digits_{i}.gz", part) for i, part in enumerate(packed_digits())],
+        "digits": [put_part(number, images) for number, images in enumerate(parts_of_digits())],
     }
     listing.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
