@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import anywidget
 import torch
 import traitlets
 from torch import Tensor
 
 from ncsn_lib.data import unit_images
 from ncsn_lib.distributions import dataset_mixture
-from ncsn_lib.labs.base import Lab, tensor_of
+from ncsn_lib.labs.base import tensor_of
 from ncsn_lib.runs import Run
 
 BYTES_PER_SECOND = 800_000
@@ -20,7 +21,7 @@ MOST_NAMED = 5
 Answer = tuple[dict[str, Any], list[Tensor]]
 
 
-class NetworkLab(Lab):
+class NetworkLab(anywidget.AnyWidget):
     """A lab whose front end asks for scores; here a trained network gives them.
 
     On a page of the book a worker answers the same questions, with `mnist_small_wide` as an ONNX file.
@@ -43,7 +44,8 @@ class NetworkLab(Lab):
     def _hear(self, widget: Any, content: dict[str, Any], buffers: list[Any]) -> None:
         """Answer a question, or say why not."""
         answers: dict[str, Callable[[dict[str, Any], list[Tensor]], Answer]]
-        answers = {"sizes": self._sizes, "prepare": self._prepare, "score": self._score, "exact": self._exact}
+        answers = {"sizes": self._sizes, "prepare": self._prepare, "images": self._images}
+        answers |= {"score": self._score, "exact": self._exact}
         arrays = [tensor_of(buffer, torch.float32) for buffer in buffers]
         try:
             told, tensors = answers[content["ask"]](content, arrays)
@@ -66,11 +68,22 @@ class NetworkLab(Lab):
         device = next(self.run.network.parameters()).device
         return {}, [self.run.network(x.view(content["shape"]).to(device), sigma.to(device)).cpu()]
 
-    def _exact(self, content: dict[str, Any], arrays: list[Tensor]) -> Answer:
-        """The exact denoiser of the first `num` images for a noisy one, and of which images it is made."""
+    def _images(self, content: dict[str, Any], arrays: list[Tensor]) -> Answer:
+        """Nothing has to be loaded, but are there so many images?"""
+        self._known(content["num"])
+        return {}, []
+
+    def _known(self, num: int) -> Tensor:
+        """The first `num` images, (num, C, H, W) in [0, 1]."""
         if self.images is None:
             raise ValueError("the exact denoiser needs the training images: hand them to the lab, as `images`")
-        images = unit_images(self.images[: content["num"]])
+        if num > len(self.images):
+            raise ValueError(f"the lab has {len(self.images)} images, got num = {num}: hand it more, or ask for fewer")
+        return unit_images(self.images[:num])
+
+    def _exact(self, content: dict[str, Any], arrays: list[Tensor]) -> Answer:
+        """The exact denoiser of the first `num` images for a noisy one, and of which images it is made."""
+        images = self._known(content["num"])
         x, sigma = arrays[0].view(1, *self.image_shape), content["sigma"]
         distances = (images - x).flatten(1).square().sum(1).double()
         weights = (-distances / (2 * sigma**2)).softmax(0)

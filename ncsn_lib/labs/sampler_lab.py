@@ -6,13 +6,13 @@ import torch
 import traitlets
 from torch import Tensor
 
-from ncsn_lib.labs.base import STATIC, Array, standalone
+from ncsn_lib.labs.base import STATIC, Array, Lab, standalone
 from ncsn_lib.labs.network_lab import NetworkLab
 from ncsn_lib.recipes import ConsistentSamplingSettings
 from ncsn_lib.runs import Run
 
 
-class SamplerLab(NetworkLab):
+class SamplerLab(NetworkLab, Lab):
     """Images out of noise, by consistent annealed sampling or annealed Langevin dynamics, forwards and back.
 
     Each argument is a trait: what a knob changes can be read here, and what is set here turns the knob. Pixels of

@@ -16,7 +16,7 @@ export class Asker {
   /**
    * Ask, and wait for the answer.
    *
-   * @param {string} what "sizes", "prepare", "score" or "exact"
+   * @param {string} what "sizes", "prepare", "images", "score" or "exact"
    * @param {object} said what goes with it
    * @param {Float32Array[]} arrays likewise
    * @param {(progress: {loaded: number, total: number}) => void} tell hears how far a download is

@@ -5,13 +5,13 @@ import { exactDenoiser } from "./exact.js";
 import { download, loadNetwork } from "./network.js";
 
 const FOLDER = new URL("./files/", import.meta.url);
-const SIDE = [1, 28, 28]; // of the training images
+const DIM = 28 * 28; // pixels of a training image
 const NO_DIGITS =
   "This copy of the book was built without MNIST's training images, so their exact denoiser is not here. Build it again with NCSN_DATA set to MNIST's folder.";
 let listed = null; // what files.json says
 let network = null;
 let images = new Uint8Array(0);
-let filesLoaded = 0; // of the training images
+let loads = Promise.resolve(); // of training images, one after the other
 
 async function listing() {
   if (!listed) {
@@ -26,10 +26,10 @@ const as32 = (buffer) => new Float32Array(buffer);
 
 /** What can be asked: each takes what was said, its buffers and a teller of progress, and answers values and arrays. */
 const ANSWERS = {
-  /** How many bytes `prepare` and each ten thousand images would load. */
+  /** How many bytes `prepare` would load, and each part of the training images, with how many it holds. */
   async sizes() {
     const { runtimes, network: graph, digits } = await listing();
-    return { network: runtimes.wasm.bytes + graph.bytes, digits: digits.map((part) => part.bytes) };
+    return { network: runtimes.wasm.bytes + graph.bytes, digits: digits.map(({ bytes, images }) => ({ bytes, images })) };
   },
 
   /** Load the network; `backend` may name "wasm" or "webgpu". */
@@ -43,28 +43,42 @@ const ANSWERS = {
     return { arrays: [await network.score(as32(x), as32(sigma), shape)] };
   },
 
+  /** Load the first `num` training images; meanwhile other questions are answered. */
+  async images({ num }, buffers, tell) {
+    await loadImages(num, tell);
+    return {};
+  },
+
   /** The exact denoiser of the first `num` training images, for one noisy image; and which images it is made of. */
   async exact({ num, sigma }, [x], tell) {
-    const { digits } = await listing();
-    if (digits.length === 0) throw new Error(NO_DIGITS);
-    const dim = SIDE.reduce((a, b) => a * b);
-    while (images.length < num * dim) await loadMoreImages(digits, tell);
-    const known = images.subarray(0, num * dim);
+    await loadImages(num, tell);
+    const known = images.subarray(0, num * DIM);
     const { denoised, weights, best, effective } = exactDenoiser(known, as32(x), sigma);
-    const pictures = best.map((n) => Float32Array.from(known.subarray(n * dim, (n + 1) * dim), (grey) => grey / 255));
+    const pictures = best.map((n) => Float32Array.from(known.subarray(n * DIM, (n + 1) * DIM), (grey) => grey / 255));
     return { effective, best, weights: best.map((n) => weights[n]), arrays: [denoised, ...pictures] };
   },
 };
 
-/** Add the next file of training images. */
-async function loadMoreImages(digits, tell) {
-  const next = digits[filesLoaded];
-  const [more] = await download([{ url: new URL(next.name, FOLDER), bytes: next.bytes }], tell);
-  const all = new Uint8Array(images.length + more.length);
-  all.set(images);
-  all.set(more, images.length);
-  images = all;
-  filesLoaded += 1;
+/** Have at least the first `num` training images. */
+async function loadImages(num, tell) {
+  if (num * DIM <= images.length) return;
+  const loaded = loads.then(() => loadMissingImages(num, tell));
+  loads = loaded.catch(() => {}); // who asked hears of it; who asks next tries anew
+  await loaded;
+}
+
+async function loadMissingImages(num, tell) {
+  const { digits } = await listing();
+  if (digits.length === 0) throw new Error(NO_DIGITS);
+  const missing = [];
+  let end = 0; // of the part, in images
+  for (const part of digits) {
+    if (end < num && end * DIM >= images.length) missing.push({ url: new URL(part.name, FOLDER), bytes: part.bytes });
+    end += part.images;
+  }
+  if (end < num) throw new Error(`There are ${end} training images, and ${num} were asked for.`);
+  const parts = [images, ...(await download(missing, tell))];
+  images = new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 async function answer({ content: { id, ask, ...said }, buffers }) {
@@ -80,5 +94,6 @@ async function answer({ content: { id, ask, ...said }, buffers }) {
 let last = Promise.resolve(); // one answer after the other, as from Python
 
 addEventListener("message", ({ data }) => {
-  last = last.then(() => answer(data));
+  if (data.content.ask === "images") answer(data);
+  else last = last.then(() => answer(data));
 });
