@@ -76,7 +76,7 @@ function newId() {
  *
  * @param {Scope} scope
  * @param {object} spec `label`, `min`, `max`, `step`; `log` for equal factors in place of equal steps, `whole` for whole
- *   numbers then; either `name`, a value of the model, or `read()`, `write(value)` and `names`, the values of the model that it shows. A label may be
+ *   numbers then, and `step` one of powers of ten, by default 0.05; either `name`, a value of the model, or `read()`, `write(value)` and `names`, the values of the model that it shows. A label may be
  *   a list of texts and nodes
  */
 export function slider(scope, spec) {
@@ -89,7 +89,7 @@ export function slider(scope, spec) {
     type: "range",
     min: there(spec.min),
     max: there(spec.max),
-    step: spec.log ? 0.05 : spec.step,
+    step: spec.step ?? 0.05,
     name: spec.name ?? false,
     input: () => write(back(range.valueAsNumber)),
   });
@@ -115,7 +115,7 @@ export function choice(scope, spec) {
   );
   scope.bind(names, () =>
     radios.forEach((radio, i) => {
-      radio.checked = radio.value === read();
+      radio.checked = spec.options[i][0] === read();
       labels[i].hidden = radio.disabled && !radio.checked;
     }),
   );

@@ -2,17 +2,18 @@
 
 import { element } from "./controls.js";
 
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** A progress bar and a line for errors, both absent until there is something to say. */
 export class Loading {
   /**
    * @param {string} action what the button that starts it says, where nothing is left to load
    * @param {(label: string) => void} setLabel takes what the button should say when that changes
+   * @param {string} what is loaded
    */
-  constructor(action, setLabel) {
-    Object.assign(this, { action, setLabel });
-    this.bar = element("progress", { "aria-label": "Loading" });
+  constructor(action, setLabel, what = "the network") {
+    Object.assign(this, { action, setLabel, what });
+    this.bar = element("progress", { "aria-label": `Loading ${what}` });
     this.words = element("span", { class: "hint" });
     this.progress = element("div", { class: "loading", hidden: "" }, this.bar, this.words);
     this.error = element("p", { role: "alert", class: "lost" });
@@ -57,8 +58,8 @@ export class Loading {
     this.progress.hidden = false;
     if (total) [this.bar.max, this.bar.value] = [total, loaded];
     else this.bar.removeAttribute("value");
-    const preparing = total && loaded === total ? "preparing the network" : `${megabytes(loaded)} of ${megabytes(total)}`;
-    this.words.textContent = total ? preparing : "connecting";
+    const words = loaded === total ? `preparing ${this.what}` : `${this.what}: ${megabytes(loaded)} of ${megabytes(total)}`;
+    this.words.textContent = total ? words : "connecting";
   }
 
   fail(error) {
