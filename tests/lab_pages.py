@@ -116,6 +116,16 @@ def compute(page, module, expression, argument=None):
     return page.evaluate(script, argument)
 
 
+def take_webassembly_away(page):
+    """Let the worker of a page find none, as where a privacy mode has switched it off."""
+
+    def without(route):
+        response = route.fetch()
+        route.fulfill(response=response, body=f"delete globalThis.WebAssembly;\n{response.text()}")
+
+    page.route("**/network.js", without)
+
+
 SETTINGS = [(size, scheme) for size in ("wide", "phone") for scheme in ("light", "dark")]
 
 

@@ -23,6 +23,7 @@ from lab_pages import (
     notebook,
     run_cell,
     serve,
+    take_webassembly_away,
     visit_in,
     visits,
 )
@@ -154,12 +155,7 @@ def test_the_network_is_torchs_on_a_graphics_card(chromium, address, run):
 
 def test_without_webassembly_the_page_says_so(chromium, address):
     page = chromium.new_page()
-
-    def without_webassembly(route):
-        response = route.fetch()
-        route.fulfill(response=response, body=f"delete globalThis.WebAssembly;\n{response.text()}")
-
-    page.route("**/network.js", without_webassembly)
+    take_webassembly_away(page)
     page.goto(f"{address}/index.html")
     page.locator("button.main").click()
     page.wait_for_selector("[role=alert]:not(:empty)", timeout=PATIENCE)
