@@ -14,7 +14,7 @@ import time
 from chapters import ROOT, chapters, command_line, say, share_cores, use_utf8
 
 PYTHON = sys.executable
-RENDERED = ["tests/test_labs.py", "tests/test_opening.py", "tests/test_rendered_book.py"]
+RENDERED = ["tests/test_labs.py", "tests/test_denoiser_lab.py", "tests/test_opening.py", "tests/test_rendered_book.py"]
 
 
 def stages():
