@@ -395,7 +395,7 @@ def test_pause_and_knobs(visit):
     page.get_by_role("button", name="Algorithm 1").click()
     assert [value(page, name) for name in ("sampler", "sigma_min", "eps")] == ["langevin", 0.01, 2e-5]
     page.locator("button.main").click()
-    page.wait_for_selector(".sampler-lab[data-step='3']")
+    page.wait_for_function("() => document.querySelector('.sampler-lab').dataset.step >= 3")
     page.get_by_role("button", name="Pause").click()
     paused = value(page, "step")
     assert 3 <= paused < 241

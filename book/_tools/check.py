@@ -14,7 +14,8 @@ import time
 from chapters import ROOT, chapters, command_line, say, share_cores, use_utf8
 
 PYTHON = sys.executable
-RENDERED = ["tests/test_labs.py", "tests/test_denoiser_lab.py", "tests/test_opening.py", "tests/test_rendered_book.py"]
+LABS = ("labs", "sampler_lab", "denoiser_lab", "opening")
+RENDERED = [f"tests/test_{name}.py" for name in (*LABS, "rendered_book")]  # what needs a browser
 
 
 def stages():
