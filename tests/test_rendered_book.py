@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import re
 import runpy
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -201,3 +202,20 @@ def test_packed_vendored_files_hold_what_was_published():
     for path in packed:
         inner = hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
         assert re.search(rf"{re.escape(path.stem)}` \((?:SHA-256 )?`{inner}`\)", listed), path.name
+
+
+@pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book` first")
+def test_the_first_view_of_the_labs_page_is_light(chromium, address, record_property):
+    """What a host that compresses sends before a reader has pressed anything: at most 2 MB, and no runtime or weights."""
+    context = chromium.new_context(viewport=browser.WIDE)
+    page, loads = browser.listen(context, address, []), {}
+    page.on("response", lambda response: loads.setdefault(response.url, len(gzip.compress(response.body()))))
+    page.goto(f"{address}/book/labs.html")
+    browser.settle(page)
+    page.wait_for_selector(".denoiser-lab button.main:has-text('MB')")
+    total = sum(loads.values())
+    record_property("bytes of the first view", total)
+    sys.stdout.write(f"first view of the labs page: {total / 1e6:.2f} MB in {len(loads)} files\n")
+    assert total <= 2e6
+    assert not [url for url in loads if url.endswith((".gz", ".mjs"))]
+    context.close()
