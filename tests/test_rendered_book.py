@@ -206,7 +206,7 @@ def test_packed_vendored_files_hold_what_was_published():
 
 @pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book` first")
 def test_the_first_view_of_the_labs_page_is_light(chromium, address, record_property):
-    """What a host that compresses sends before a reader has pressed anything: at most 2 MB, and no runtime or weights."""
+    """What a host that compresses sends before a reader has pressed anything: at most 2 MB, no runtime, no weights."""
     context = chromium.new_context(viewport=browser.WIDE)
     page, loads = browser.listen(context, address, []), {}
     page.on("response", lambda response: loads.setdefault(response.url, len(gzip.compress(response.body()))))
