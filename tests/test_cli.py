@@ -257,6 +257,42 @@ def test_too_little_memory_on_the_gpu(capsys, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: torch.empty(2**58), "out of memory: 1073741824.00 GiB more were asked for"),
+        (lambda: np.empty(2**57), "out of memory (Unable to allocate 1.00 EiB for an array with shape"),
+    ],
+    ids=["torch", "numpy"],
+)
+def test_too_little_memory_beside_the_processor(capsys, tmp_path, monkeypatch, ask, words):
+    """Each asks for 2^60 bytes, more than any machine has."""
+    monkeypatch.setattr("ncsn_lib.cli.train.train_recipe", lambda *given, **named: ask())
+    said = fails(capsys, "train", "digits", "--run-dir", tmp_path)
+    assert said.startswith(f"ncsn_lib: {words}")
+    assert said.endswith("; lower --batch-size, or train with --accumulate 2, 4, ... parts of a batch")
+
+
+def test_another_runtime_error_keeps_its_traceback(tmp_path, monkeypatch):
+    def train_recipe(*given, **named):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("ncsn_lib.cli.train.train_recipe", train_recipe)
+    with pytest.raises(RuntimeError, match="a defect"):
+        main(["train", "digits", "--run-dir", str(tmp_path)])
+
+
+def test_ctrl_c_while_sampling(capsys, run, tmp_path, monkeypatch):
+    def sample_run(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ncsn_lib.cli.sample.sample_run", sample_run)
+    assert main(["sample", "digits", "--run-dir", str(run), "--out", str(tmp_path / "a.png")]) == 130
+    assert (
+        "interrupted; the same command starts again, or goes on from what its folder holds" in capsys.readouterr().err
+    )
+
+
 def test_a_disk_that_fills_while_training(capsys, tmp_path, monkeypatch):
     """The third write of weights fails: the run ends, the checkpoint before it stands, and with space it goes on."""
     write, written = checkpoints._write_to_disk, []

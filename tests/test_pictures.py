@@ -1,5 +1,7 @@
 """The commands that draw pictures: grids, animations, shards, completions, interpolations."""
 
+import errno
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from PIL import Image
 from problems import seeded
 from test_cli import fails
 
+from ncsn_lib import checkpoints
 from ncsn_lib.cli import main
-from ncsn_lib.cli.pictures import picture, write_animation
+from ncsn_lib.cli.pictures import picture, write_animation, write_images
 from ncsn_lib.data import load_digits, unit_images
 from ncsn_lib.runs import load_run
 from ncsn_lib.sampling import MASKS, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
@@ -87,8 +90,26 @@ def test_sample_draws_an_mp4(run, tmp_path):
 
 def test_a_video_that_cannot_be_written(tmp_path):
     (tmp_path / "a.mp4").mkdir()
-    with pytest.raises(OSError, match=r"could not write .*a\.mp4; free some space or choose another folder"):
+    with pytest.raises(OSError, match=r"could not write .*a\.mp4 \(.*\); free some space or choose another folder"):
         write_animation(torch.rand(3, 1, 1, 8, 8), tmp_path / "a.mp4", seconds=1.0)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch, name):
+    """The disk fills half-way through: the picture that was there stays."""
+
+    def full(path, content):
+        path.write_bytes(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out, frames = tmp_path / name, torch.rand(3, 1, 1, 8, 8, generator=seeded())
+    write = (lambda: write_images(frames[0], out)) if name == "a.png" else (lambda: write_animation(frames, out))
+    write()
+    before = out.read_bytes()
+    monkeypatch.setattr(checkpoints, "_write_to_disk", full)
+    with pytest.raises(OSError, match="No space left"):
+        write()
+    assert out.read_bytes() == before
 
 
 def test_sample_fills_a_folder(capsys, run, tmp_path):

@@ -1,6 +1,7 @@
 """The command line: `python -m ncsn_lib train digits`, `python -m ncsn_lib sample digits --out grid.png`."""
 
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 
@@ -53,16 +54,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, CheckpointError, NonFiniteLossError, ValueError, OSError) as error:
         print(f"ncsn_lib: {error}", file=sys.stderr)
         return 2
-    except torch.OutOfMemoryError as error:
-        words = str(error).split(". ")[0]
-        print(
-            f"ncsn_lib: {words}; lower --batch-size, or train with --accumulate 2, 4, ... parts of a batch",
-            file=sys.stderr,
-        )
-        return 2
     except ProcessLostError as error:
         print(f"ncsn_lib: {error}; run the same command to go on from the last checkpoint", file=sys.stderr)
         return 2
+    except (RuntimeError, MemoryError) as error:
+        shortage = _memory_shortage(error)
+        if shortage is None:
+            raise
+        print(
+            f"ncsn_lib: {shortage}; lower --batch-size, or train with --accumulate 2, 4, ... parts of a batch",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
-        print("ncsn_lib: interrupted; run the same command to go on from the last checkpoint", file=sys.stderr)
+        print(
+            "ncsn_lib: interrupted; the same command starts again, or goes on from what its folder holds",
+            file=sys.stderr,
+        )
         return 130
+
+
+def _memory_shortage(error: RuntimeError | MemoryError) -> str | None:
+    """What an error says of memory that is missing, in a few words; None if it is another error."""
+    words = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return words.split(". ")[0]
+    if isinstance(error, MemoryError):
+        return f"out of memory ({words})" if words else "out of memory"
+    tried = re.search(r"DefaultCPUAllocator: .*you tried to allocate (\d+) bytes", words)
+    return f"out of memory: {int(tried[1]) / 2**30:.2f} GiB more were asked for" if tried else None

@@ -1,12 +1,15 @@
-"""Images as files: grids, arrays, animations."""
+"""Images as files: grids, arrays, animations; each is written whole or not at all."""
 
+import io
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ncsn_lib.checkpoints import write_file
 from ncsn_lib.cli.options import UserError
 from ncsn_lib.sampling import to_bytes, write_array
 
@@ -18,13 +21,11 @@ def write_images(images: Tensor, out: Path, *, columns: int | None = None) -> No
         return
     from PIL import Image
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture(images, columns)).save(out)
+    _save(Image.fromarray(picture(images, columns)), out)
 
 
 def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: float = 1.5) -> None:
     """Write states (F, N, C, H, W) as an animation of grids, .gif or .mp4, the last held for a while."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     pictures = [picture(frame) for frame in frames]
     rate = len(pictures) / seconds
     if out.suffix == ".gif":
@@ -32,26 +33,38 @@ def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: fl
 
         first, *rest = [Image.fromarray(array) for array in pictures]
         durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
-        first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)
+        _save(first, out, save_all=True, append_images=rest, duration=durations, loop=0)
         return
+    out.parent.mkdir(parents=True, exist_ok=True)
     _write_video(pictures + [pictures[-1]] * round(rate * hold), out, rate)
+
+
+def _save(image: Any, out: Path, **options: Any) -> None:
+    """Save a Pillow image in the format that the file's ending names."""
+    buffer = io.BytesIO()
+    image.save(buffer, format=out.suffix[1:], **options)
+    write_file(out, buffer.getvalue())
 
 
 def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
     """Hand pictures (H, W, 3) to ffmpeg, and see that all arrived: it reports no error of its own."""
     ffmpeg = find_ffmpeg()
     height, width = pictures[0].shape[:2]
-    writer = ffmpeg.write_frames(str(out), (width, height), fps=rate, macro_block_size=4, ffmpeg_log_level="quiet")
+    unfinished = out.with_name(f".unfinished-{out.name}")
+    size = (width, height)
+    writer = ffmpeg.write_frames(str(unfinished), size, fps=rate, macro_block_size=4, ffmpeg_log_level="quiet")
     try:
         writer.send(None)  # starts ffmpeg
         for array in pictures:
             writer.send(np.ascontiguousarray(array))
         writer.close()
-        written, _ = ffmpeg.count_frames_and_secs(str(out))
+        written, _ = ffmpeg.count_frames_and_secs(str(unfinished))
+        if written != len(pictures):
+            raise OSError(f"{written} of {len(pictures)} frames were written")
+        unfinished.replace(out)
     except (OSError, RuntimeError) as error:
-        raise OSError(f"could not write {out}; free some space or choose another folder") from error
-    if written != len(pictures):
-        raise OSError(f"{out} holds {written} of {len(pictures)} frames; free some space or choose another folder")
+        unfinished.unlink(missing_ok=True)
+        raise OSError(f"could not write {out} ({error}); free some space or choose another folder") from error
 
 
 def find_ffmpeg() -> ModuleType:
