@@ -201,14 +201,22 @@ def notebook(chromium, folder, cells):
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(f"{address}lab/tree/lab.ipynb?reset", wait_until="domcontentloaded")
-        page.locator(".jp-Cell .cm-content").first.click()
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
-        page.keyboard.press("Shift+Enter")
+        run_cell(page, 0)
         yield page
         context.close()
 
 
 def run_cell(page, number):
-    """Run a cell of the notebook."""
-    page.locator(".jp-Cell .cm-content").nth(number).click()
-    page.keyboard.press("Control+Enter")
+    """Run a cell of the notebook to its end; a kernel that JupyterLab still connects to forgets what it was given."""
+    cell = page.locator(".jp-Cell").nth(number)
+    prompt = cell.locator(".jp-InputPrompt")
+    before = prompt.inner_text()
+    for _ in range(PATIENCE // 500):
+        now = prompt.inner_text()  # [ ]:, while it runs [*]:, and then its number
+        if now != before and any(map(str.isdigit, now)):
+            return
+        if "*" not in now:
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(500)
+    raise AssertionError(f"cell {number} does not run; its prompt is {now}")
