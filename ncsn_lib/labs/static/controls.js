@@ -146,6 +146,11 @@ export function button(label, press, attributes = {}) {
   return element("button", { type: "button", click: press, ...attributes }, label);
 }
 
+/** Buttons that set several knobs at once, at the end of a toolbar. */
+export function presets(...buttons) {
+  return element("span", { class: "presets" }, ...buttons);
+}
+
 /** Knobs that belong together, under a title. */
 export function group(title, ...children) {
   return element("fieldset", { class: "group" }, element("legend", {}, title), ...children);

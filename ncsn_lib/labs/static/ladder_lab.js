@@ -2,7 +2,7 @@
 // computes with stands in schedules.js and random.js, which know no page.
 
 import { makeChart } from "./chart.js";
-import { button, element, format, frame, group, numberBox, Scope, slider } from "./controls.js";
+import { button, element, format, frame, group, numberBox, presets, Scope, slider } from "./controls.js";
 import { DIGITS } from "./digits.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { makePicture, paint } from "./pictures.js";
@@ -71,10 +71,10 @@ class LadderLab {
   }
 
   toolbar() {
-    const presets = Object.entries(PRESETS).map(([name, values]) => button(name, () => this.scope.write(values)));
+    const ladders = Object.entries(PRESETS).map(([name, values]) => button(name, () => this.scope.write(values)));
     const digit = slider(this.scope, { name: "digit", label: "digit", min: 0, max: 9, step: 1 });
     const seed = numberBox(this.scope, { name: "seed", label: "seed", min: 0, max: 4294967295 });
-    return element("div", { class: "toolbar", role: "group", "aria-label": "Data and presets" }, digit, seed, element("span", { class: "gap" }), ...presets);
+    return element("div", { class: "toolbar", role: "group", "aria-label": "Data and presets" }, digit, seed, presets(...ladders));
   }
 
   knobs() {

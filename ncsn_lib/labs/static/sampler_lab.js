@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, numberBox, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { consistentPlan, ImageWalk, langevinPlan, startImages } from "./image_walk.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { Loading } from "./loading.js";
@@ -99,9 +99,10 @@ class SamplerLab {
       button("Step", () => this.single()),
       button("Start again", () => this.restart()),
       numberBox(this.scope, { name: "seed", label: "seed", min: 0, max: 4294967295 }),
-      element("span", { class: "gap" }),
-      button("The network's own", () => this.preset(this.first)),
-      button("Algorithm 1", () => this.preset(ALGORITHM_1)),
+      presets(
+        button("The network's own", () => this.preset(this.first)),
+        button("Algorithm 1", () => this.preset(ALGORITHM_1)),
+      ),
     );
   }
 

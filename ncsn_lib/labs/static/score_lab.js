@@ -2,7 +2,7 @@
 // right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
 
 import { numbersOf, pack } from "./arrays.js";
-import { button, choice, element, format, frame, group, numberBox, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, Walk } from "./langevin.js";
 import { convolve, countLost, makeMixture, modeMass, replaceSpread } from "./mixtures.js";
@@ -180,9 +180,10 @@ class ScoreLab {
       button("To the end", () => this.finish()),
       button("Start again", () => this.restart()),
       numberBox(this.scope, { name: "seed", label: "seed", min: 0, max: 4294967295 }),
-      element("span", { class: "gap" }),
-      button("Fig. 3 of the paper", () => this.preset(FIG_3)),
-      button("The 10 → 0.1 blow-up", () => this.preset(BLOW_UP)),
+      presets(
+        button("Fig. 3 of the paper", () => this.preset(FIG_3)),
+        button("The 10 → 0.1 blow-up", () => this.preset(BLOW_UP)),
+      ),
     );
   }
 
