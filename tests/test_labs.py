@@ -569,7 +569,7 @@ def test_a_widgets_mixture_and_samples():
 
 NOTEBOOK = """
 from pathlib import Path
-from ncsn_lib.labs import LadderLab, ScoreLab
+from ncsn_lib.labs import ScoreLab
 lab = ScoreLab(num_chains=50)
 lab
 """
@@ -591,3 +591,26 @@ def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(chromium, tm
         run_cell(page, 1)
         page.wait_for_function("() => document.querySelector('.score-lab [name=speed]').value == 17")
         assert json.loads((tmp_path / "said.json").read_text()) == [0.11, 5, [50, 2]]
+
+
+LADDER = """
+from pathlib import Path
+from ncsn_lib.labs import LadderLab
+lab = LadderLab()
+lab
+"""
+GIVE = """
+import json
+_ = Path("said.json").write_text(json.dumps([lab.num_levels, len(lab.sigmas)]))
+lab.sigmas = [8, 4, 2, 1]
+"""
+
+
+def test_python_and_the_ladder_turn_each_others_knobs_in_jupyterlab(chromium, tmp_path):
+    with notebook(chromium, tmp_path, (LADDER, GIVE)) as page:
+        page.locator(".ladder-lab").get_by_label("levels L", exact=True).focus()
+        page.keyboard.press("ArrowRight")
+        run_cell(page, 1)
+        page.wait_for_function("() => document.querySelectorAll('.ladder-lab tbody tr').length == 4")
+        assert shown_numbers(page)[1] == [8, 4, 2, 1]
+        assert json.loads((tmp_path / "said.json").read_text()) == [11, 11]
