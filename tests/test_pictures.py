@@ -1,6 +1,7 @@
 """The commands that draw pictures: grids, animations, shards, completions, interpolations."""
 
 import errno
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -90,8 +91,21 @@ def test_sample_draws_an_mp4(run, tmp_path):
 
 def test_a_video_that_cannot_be_written(tmp_path):
     (tmp_path / "a.mp4").mkdir()
-    with pytest.raises(OSError, match=r"could not write .*a\.mp4 \(.*\); free some space or choose another folder"):
+    with pytest.raises(OSError, match=r"could not write .*a\.mp4; free some space or choose another folder"):
         write_animation(torch.rand(3, 1, 1, 8, 8), tmp_path / "a.mp4", seconds=1.0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is imitated by /dev/full, which Linux has")
+def test_a_video_on_a_full_disk(tmp_path):
+    """What ffmpeg could not write leaves the video that was there, and no half of a new one."""
+    out, frames = tmp_path / "a.mp4", torch.rand(3, 1, 1, 8, 8, generator=seeded())
+    write_animation(frames, out, seconds=1.0)
+    before = out.read_bytes()
+    (tmp_path / ".unfinished-a.mp4").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"could not write .*a\.mp4; free some space or choose another folder"):
+        write_animation(frames, out, seconds=1.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert out.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])

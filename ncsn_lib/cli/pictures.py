@@ -64,7 +64,7 @@ def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
         unfinished.replace(out)
     except (OSError, RuntimeError) as error:
         unfinished.unlink(missing_ok=True)
-        raise OSError(f"could not write {out} ({error}); free some space or choose another folder") from error
+        raise OSError(f"could not write {out}; free some space or choose another folder") from error
 
 
 def find_ffmpeg() -> ModuleType:
