@@ -17,13 +17,10 @@ hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("book")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """For networks so small that threads mostly wait for each other."""
-    threads = torch.get_num_threads()
+    """One thread for tests and fixtures of every scope: more would wait for each other, and round otherwise."""
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True, scope="session")

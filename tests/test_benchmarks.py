@@ -17,7 +17,6 @@ def test_the_plain_norm_is_the_same():
     torch.testing.assert_close(plain_instance_norm_plus_plus(x, gamma, alpha, beta), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("step", [training_step, sampling_step])
 def test_a_rows_figures_fit_together(step):
     row = measure_alone(step, "U-Net digits", "bf16", "cpu", 1, 1)

@@ -20,7 +20,6 @@ from ncsn_lib.data import LabelledImages, load_digits, load_mnist
 from ncsn_lib.metrics import class_shares, classify_images, frechet_distance, judge_images, sure_share
 from ncsn_lib.networks.classifier import Classifier
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 STORED = Path(__file__).parents[1] / "book" / "results" / "models" / "mnist_classifier.safetensors"
 DATA = Path(os.environ.get("NCSN_DATA") or Path(__file__).parents[2] / "shared" / "data")
 FEW = ClassifierSettings(num_epochs=8, batch_size=32, max_shift=0, bfloat16=False)

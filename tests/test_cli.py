@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -20,8 +21,6 @@ from ncsn_lib.cli import main
 from ncsn_lib.cli.train import StopSignal
 from ncsn_lib.recipes import RECIPES
 from ncsn_lib.runs import load_run
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def fails(capsys, *argv):
@@ -207,10 +206,11 @@ def test_lines_where_there_is_no_terminal(capsys, tmp_path):
 
 def test_the_record_of_a_run(tmp_path):
     argv = ["train", "digits", *TINY, "--run-dir", str(tmp_path)]
+    begun = time.perf_counter()
     assert main(argv) == 0
     record = json.loads((tmp_path / "run.json").read_text())
     assert (record["step"], record["processes"]) == (4, 1)
-    assert 0 < record["seconds"] < 60
+    assert 0 < record["seconds"] < time.perf_counter() - begun
     assert record["provenance"]["command"] == " ".join(["python -m ncsn_lib", *argv])
     assert main(argv) == 0  # nothing left to do, nothing to record
     assert json.loads((tmp_path / "run.json").read_text()) == record
@@ -225,10 +225,12 @@ def test_the_clock_goes_on_with_the_run(tmp_path, monkeypatch):
         name.unlink()
     (tmp_path / "step-00000004").rmdir()
     (tmp_path / "run.json").write_text(json.dumps({**record, "step": 2, "seconds": 100.0}))
+    begun = time.perf_counter()
     assert main(argv) == 0
-    assert 100 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 160
+    assert 100 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 100 + time.perf_counter() - begun
+    begun = time.perf_counter()
     assert main([*argv, "--fresh"]) == 0
-    assert json.loads((tmp_path / "run.json").read_text())["seconds"] < 60
+    assert json.loads((tmp_path / "run.json").read_text())["seconds"] < time.perf_counter() - begun
 
 
 def test_the_clock_of_a_run_that_is_stopped(tmp_path, monkeypatch):

@@ -21,10 +21,9 @@ from ncsn_lib.samplers import annealed_langevin_dynamics, inpaint
 from ncsn_lib.schedules import geometric_sigmas
 
 GOLDEN = Path(os.environ.get("NCSN_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden")
-pytestmark = [
-    pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"no golden files at {GOLDEN}; set NCSN_GOLDEN to their folder"),
-    pytest.mark.usefixtures("one_thread"),
-]
+pytestmark = pytest.mark.skipif(
+    not GOLDEN.is_dir(), reason=f"no golden files at {GOLDEN}; set NCSN_GOLDEN to their folder"
+)
 NCSN_FILES = ["ncsn_mnist", "ncsn_cifar10"]
 
 

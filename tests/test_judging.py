@@ -17,8 +17,6 @@ from ncsn_lib.data import DATASETS, LabelledImages, load_digits
 from ncsn_lib.metrics import judge_images
 from ncsn_lib.metrics.inception import inception_figures
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):

@@ -24,7 +24,6 @@ from ncsn_lib.schedules import geometric_sigmas
 
 SIGMAS = geometric_sigmas(1.0, 0.01, 10)
 NETWORKS = [NCSN, NCSNv2]
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=NETWORKS)

@@ -8,8 +8,6 @@ from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
 from ncsn_lib.networks import MLP, UNet
 from ncsn_lib.networks.score_resnet import ResidualUnit, ScoreResNet
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_the_papers_toy_network():
     network = MLP(2)

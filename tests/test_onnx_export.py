@@ -16,7 +16,6 @@ from ncsn_lib.onnx_export import export_onnx
 from ncsn_lib.recipes import MNIST, TOY, NCSNSettings
 from ncsn_lib.runs import Run, load_run
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = Path(__file__).resolve().parents[1] / "book" / "results" / "models" / "mnist_small_wide.safetensors"
 
 

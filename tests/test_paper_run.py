@@ -16,7 +16,6 @@ from ncsn_lib.cli.options import UserError
 from ncsn_lib.recipes import Recipe
 from ncsn_lib.sampling import to_bytes
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 RESULTS = Path(__file__).resolve().parents[1] / "book" / "results"
 QUICK = ["--steps", "4", "--batch-size", "8", "--checkpoint-every", "2", "--num", "12", "--num-along", "6"]
 SAMPLING = ["--sampling.num-steps", "1"]

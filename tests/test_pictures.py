@@ -18,7 +18,6 @@ from ncsn_lib.data import load_digits, unit_images
 from ncsn_lib.runs import load_run
 from ncsn_lib.sampling import MASKS, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 QUICK = ["--sampling.num-steps", "1"]
 
 

@@ -35,8 +35,6 @@ from ncsn_lib.recipes import (
 from ncsn_lib.runs import TrainingInterrupted, export_run, full_or_small_run, load_run, read_rows, train_recipe
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def steps_of(folder):
     with (folder / "loss.csv").open(newline="") as file:

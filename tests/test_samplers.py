@@ -23,7 +23,6 @@ from ncsn_lib.samplers import (
 )
 from ncsn_lib.schedules import geometric_sigmas
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 PAPER = GaussianMixture(torch.tensor([[-5.0, -5.0], [5.0, 5.0]]), 1.0, torch.tensor([0.2, 0.8]))
 X = torch.zeros(4, 2)
 SCORE = lambda x, sigma: -x  # noqa: E731

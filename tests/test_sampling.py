@@ -26,7 +26,6 @@ from ncsn_lib.sampling import (
 from ncsn_lib.schedules import geometric_sigmas
 from ncsn_lib.training import step_generator
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
 CONSISTENT = ConsistentSamplingSettings(

@@ -20,7 +20,6 @@ from ncsn_lib.training import (
     train,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIGMAS = torch.tensor([1.0, 0.3, 0.1])
 SETTINGS = TrainingSettings(num_steps=7, batch_size=4, learning_rate=1e-2, max_grad_norm=1.0, warmup_steps=3)
 
