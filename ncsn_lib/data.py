@@ -5,13 +5,16 @@ Nothing is read or downloaded on import.
 
 import hashlib
 import io
+import lzma
 import math
 import os
+import socket
 import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +32,42 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+REPOSITORY = Path(__file__).resolve().parents[1]  # of the book; an installed wheel has none of what is looked for in it
+PACKED_MNIST = REPOSITORY / "book" / "mnist"
+PATIENCE = 30.0  # seconds that a host may be silent
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+
+
+class Download(NamedTuple):
+    """What is downloaded, for the reader who has to do that by hand."""
+
+    files: str
+    """The files' names."""
+    size: str
+    """What they take on the disk as they come."""
+    address: str
+    """Where they are."""
+    folder: str
+    """Where they belong, below the folder that holds all of that kind."""
+
+
+_FOUR_FILES = "{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz"
+DOWNLOADS = {
+    "MNIST": Download(_FOUR_FILES, "12 MB", "https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw"),
+    "FashionMNIST": Download(
+        _FOUR_FILES, "31 MB", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", "FashionMNIST/raw"
+    ),
+    "CIFAR10": Download(
+        "cifar-10-python.tar.gz", "170 MB", "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "."
+    ),
+    "CelebA": Download(
+        "img_align_celeba.zip, identity_CelebA.txt and the four list_*.txt",
+        "1.4 GB",
+        "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        "celeba",
+    ),
+}
+"""By torchvision's names."""
 
 
 class LabelledImages(NamedTuple):
@@ -69,28 +107,36 @@ def load_digits(split: str = "train") -> LabelledImages:
 
 
 def load_mnist(split: str = "train", root: str | Path | None = None) -> LabelledImages:
-    """MNIST, 28x28 handwritten digits (LeCun et al. 1998), through torchvision.
+    """MNIST, 28x28 handwritten digits (LeCun et al. 1998).
+
+    They are looked for in the folder that is given or that NCSN_DATA names, then in the book's repository, which holds
+    them packed; a library installed without the repository downloads them through torchvision.
 
     Args:
         split: "train" (60,000) or "test" (10,000).
-        root: folder that holds, or will hold, `MNIST/raw`. By default the environment variable NCSN_DATA, else
-            the folder `data`. A folder that is given must exist; without one the files are downloaded to `data`.
+        root: folder that holds `MNIST/raw`; one that is given must exist. By default the environment variable
+            NCSN_DATA, where there is MNIST in it, else the repository's own copy, unpacked once and kept in
+            `ncsn_lib.image_cache.cache_folder()`, else `data`, to which the files are downloaded.
 
     Returns:
         images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
 
     Raises:
         ValueError: another split.
-        FileNotFoundError: the given folder, or MNIST in it, is missing.
+        FileNotFoundError: the given folder, or MNIST in it, is missing, or MNIST cannot be downloaded.
         OSError: a file whose content is not MNIST's.
     """
     from torchvision.datasets import MNIST
 
     check_split(split, ("train", "test"))
-    root, given = _root(root)
-    if given or all((root / "MNIST" / "raw" / name).is_file() for name in MNIST_MD5):
-        check_mnist_files(root)
-    data = MNIST(str(root), train=split == "train", download=not given)
+    folder, given = _root(root)
+    here = folder / "MNIST" / "raw"
+    if PACKED_MNIST.is_dir() and root is None and not (given and here.is_dir()):
+        packed = _labelled(_unpacked_mnist(split))
+        return LabelledImages(unit_images(packed.images), packed.labels)
+    if given or all((here / name).is_file() for name in MNIST_MD5):
+        check_mnist_files(folder)
+    data = _from_torchvision(MNIST, root, train=split == "train")
     return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
 
 
@@ -99,7 +145,9 @@ def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> 
 
     Args:
         split: "train" (60,000) or "test" (10,000).
-        root: as for `load_mnist`; the files lie in `FashionMNIST/raw`.
+        root: folder that holds, or will hold, `FashionMNIST/raw`. By default the environment variable NCSN_DATA, else
+            the folder `data` of the book's repository, or of where you are. A folder that is given must exist; without
+            one the files are downloaded.
 
     Returns:
         images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
@@ -122,8 +170,8 @@ def load_cifar10(split: str = "train", root: str | Path | None = None) -> Labell
 
     Args:
         split: "train" (50,000) or "test" (10,000).
-        root: as for `load_mnist`; the files lie in `cifar-10-batches-py`. A folder or zip of images, the class by
-            folder, is not CIFAR-10 to the byte: load it by `load_images`.
+        root: as for `load_fashion_mnist`; the files lie in `cifar-10-batches-py`. A folder or zip of images, the class
+            by folder, is not CIFAR-10 to the byte: load it by `load_images`.
 
     Returns:
         images (N, 3, 32, 32) uint8 and labels (N,).
@@ -146,7 +194,7 @@ def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: 
 
     Args:
         split: "train" (162,770), "valid" (19,867), "test" (19,962), the official ones, or "all".
-        root: as for `load_mnist`; the files lie in `celeba`: the folder `img_align_celeba` and the five lists.
+        root: as for `load_fashion_mnist`; the files lie in `celeba`: the folder `img_align_celeba` and the five lists.
         cache: a folder for the decoded images, see `ncsn_lib.image_cache`; None for none.
 
     Returns:
@@ -326,19 +374,79 @@ def check_split(split: str, known: tuple[str, ...]) -> None:
 def _root(root: str | Path | None) -> tuple[Path, bool]:
     """The folder of the data, and whether the user named it."""
     given = root or os.environ.get("NCSN_DATA")
-    return Path(given or "data"), bool(given)
+    usual = REPOSITORY / "data" if PACKED_MNIST.is_dir() else Path("data")
+    return Path(given or usual), bool(given)
 
 
 def _from_torchvision(dataset, root: str | Path | None, **options):
-    """A data set of torchvision: as it lies in the folder that the user named, or downloaded to `data`."""
+    """A data set of torchvision: as it lies in the folder that the user named, or downloaded to the usual one."""
     root, given = _root(root)
     try:
-        return dataset(str(root), download=not given, **options)
+        if not given:
+            with downloads(dataset.__name__, DOWNLOADS[dataset.__name__], root):
+                return dataset(str(root), download=True, **options)
+        return dataset(str(root), **options)
     except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
         raise FileNotFoundError(
             f"{dataset.__name__} is not in {root}, or damaged; {_remedy(dataset.__name__, root)}"
             + (f" (torchvision: {str(error).splitlines()[0]})" if str(error) else "")
         ) from error
+
+
+@contextmanager
+def downloads(name: str, wanted: Download, root: Path) -> Iterator[None]:
+    """Turn whatever ends a download into one line that says how to do without it.
+
+    Args:
+        name: what it is.
+        wanted: its files.
+        root: the folder that holds the download's own.
+
+    Raises:
+        FileNotFoundError: the download failed: what was wanted, how large it is, from where, and into which folder.
+    """
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    except Exception as error:  # a host, a proxy, a disk and gdown each have their own
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise FileNotFoundError(
+            f"{name} cannot be downloaded ({reason}): put {wanted.files} ({wanted.size}) from {wanted.address} into "
+            f"{(root / wanted.folder).absolute()} and try again"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def _unpacked_mnist(split: str) -> DecodedImages:
+    """A split of the repository's MNIST, from the cache where one can be written."""
+    part = {"train": "train", "test": "t10k"}[split]
+    names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
+    source = {"md5": [MNIST_MD5[name] for name in names]}
+    decode = partial(_unpack_mnist, names)
+    try:
+        return cached_images(cache_folder(), f"mnist-{split}", source, decode)
+    except (OSError, RuntimeError):  # a home that cannot be written, or none: unpacked each time, in some 3 s
+        return cached_images(None, "", source, decode)
+
+
+def _unpack_mnist(names: list[str], allocate: Allocate) -> DecodedImages:
+    """Images and labels of two idx files, unpacked and compared with their md5."""
+    contents = []
+    for name in names:
+        path = PACKED_MNIST / f"{name}.xz"
+        try:
+            contents.append(lzma.decompress(path.read_bytes()))
+        except (lzma.LZMAError, EOFError) as error:
+            raise OSError(f"{path} is damaged ({error}); get it again: git checkout -- {path}") from error
+        found = hashlib.md5(contents[-1], usedforsecurity=False).hexdigest()
+        if found != MNIST_MD5[name]:
+            raise OSError(f"{path} is damaged: unpacked, its md5 is {found}, MNIST's is {MNIST_MD5[name]}")
+    pixels, labels = (np.frombuffer(content, np.uint8) for content in contents)
+    images = allocate((len(labels) - 8, 1, 28, 28))
+    images[:] = pixels[16:].reshape(images.shape)  # 16 and 8 bytes say how many there are
+    return DecodedImages(images, labels[8:].tolist(), [])
 
 
 def _labelled(decoded: DecodedImages) -> LabelledImages:

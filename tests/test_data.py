@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import lzma
 import math
 import os
 import pickle
 import shutil
+import socket
 import zipfile
 from pathlib import Path
 
@@ -17,9 +19,11 @@ from PIL import Image
 from scipy import stats
 from sklearn import datasets
 
+import ncsn_lib.data
 from ncsn_lib.data import (
     DATASETS,
     MNIST_MD5,
+    PACKED_MNIST,
     dequantize,
     inverse_logit_transform,
     load_celeba,
@@ -35,9 +39,19 @@ from ncsn_lib.data import (
 )
 
 DATA = Path(os.environ.get("NCSN_DATA") or Path(__file__).parents[2] / "shared" / "data")
-needs_mnist = pytest.mark.skipif(
-    not (DATA / "MNIST" / "raw").is_dir(), reason=f"no MNIST in {DATA}; set NCSN_DATA to the folder that holds it"
-)
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    """No folder of data is named."""
+    monkeypatch.delenv("NCSN_DATA", raising=False)
+
+
+@pytest.fixture
+def bare_wheel(no_data, tmp_path, monkeypatch):
+    """The library as it is installed without the book's repository, in a folder of its own."""
+    monkeypatch.setattr(ncsn_lib.data, "PACKED_MNIST", tmp_path / "absent")
+    monkeypatch.chdir(tmp_path)
 
 
 def test_digits_are_scikit_learns():
@@ -58,33 +72,91 @@ def test_the_split_is_a_partition_and_always_the_same():
     assert torch.equal(load_digits("test").images, test.images)
 
 
-@needs_mnist
+@pytest.mark.usefixtures("no_data")
 def test_mnist():
-    train, test = load_mnist("train", DATA), load_mnist("test", DATA)
+    train, test = load_mnist("train"), load_mnist("test")
     assert train.images.shape == (60_000, 1, 28, 28)
     assert test.images.shape == (10_000, 1, 28, 28)
+    assert train.images.dtype == torch.float32
     assert (train.images.min().item(), train.images.max().item()) == (0.0, 1.0)
     # The mean pixel of the training set, known to everyone who has normalised by it.
     assert train.images.mean().item() == pytest.approx(0.1307, abs=5e-5)
     assert torch.bincount(test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-@needs_mnist
-def test_mnist_through_the_environment(monkeypatch):
-    monkeypatch.setenv("NCSN_DATA", str(DATA))
-    assert len(load_mnist("test").labels) == 10_000
-
-
-@pytest.fixture
-def copy(tmp_path):
-    raw = tmp_path / "MNIST" / "raw"
+def unpack_mnist(raw):
+    """The four idx files, from the repository's packed ones."""
     raw.mkdir(parents=True)
     for name in MNIST_MD5:
-        shutil.copy(DATA / "MNIST" / "raw" / name, raw)
+        (raw / name).write_bytes(lzma.decompress((PACKED_MNIST / f"{name}.xz").read_bytes()))
     return raw
 
 
-@needs_mnist
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory):
+    return unpack_mnist(tmp_path_factory.mktemp("unpacked") / "MNIST" / "raw")
+
+
+@pytest.fixture
+def copy(unpacked, tmp_path):
+    return Path(shutil.copytree(unpacked, tmp_path / "MNIST" / "raw"))
+
+
+def test_the_packed_files_are_mnists_and_torchvision_reads_the_same(unpacked):
+    for name, md5 in MNIST_MD5.items():
+        assert hashlib.md5((unpacked / name).read_bytes()).hexdigest() == md5
+    for split in ("train", "test"):
+        theirs = datasets_of_torchvision.MNIST(unpacked.parents[1], train=split == "train")
+        ours = load_mnist(split)
+        assert torch.equal((ours.images[:, 0] * 255).round().byte(), theirs.data)
+        assert torch.equal(ours.labels, theirs.targets)
+    notice = (PACKED_MNIST / "NOTICE.md").read_text(encoding="utf-8")
+    assert all(md5 in notice for md5 in MNIST_MD5.values())
+
+
+@pytest.mark.usefixtures("no_data")
+def test_mnist_is_unpacked_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path))
+    first = load_mnist("test")
+    monkeypatch.setattr(lzma, "decompress", None)  # what is kept is not unpacked again
+    again = load_mnist("test")
+    assert torch.equal(again.images, first.images)
+    assert torch.equal(again.labels, first.labels)
+
+
+@pytest.mark.usefixtures("no_data")
+def test_mnist_without_a_place_for_a_cache(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "file" / "cache"))
+    assert len(load_mnist("test").images) == 10_000
+
+
+@pytest.mark.usefixtures("no_data")
+@pytest.mark.parametrize("damage", ["cut", "another"])
+def test_a_damaged_packed_file_is_named(damage, tmp_path, monkeypatch):
+    name = "t10k-labels-idx1-ubyte.xz"
+    packed = Path(shutil.copytree(PACKED_MNIST, tmp_path / "packed"))
+    content = (packed / name).read_bytes()
+    (packed / name).write_bytes(content[:-100] if damage == "cut" else lzma.compress(b"another"))
+    monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(ncsn_lib.data, "PACKED_MNIST", packed)
+    with pytest.raises(OSError, match=f"{packed / name} is damaged"):
+        load_mnist("test")
+
+
+def test_mnist_of_the_folder_that_is_named_comes_first(copy, monkeypatch):
+    monkeypatch.setenv("NCSN_DATA", str(copy.parents[1]))
+    assert len(load_mnist("test").labels) == 10_000
+    (copy / "t10k-labels-idx1-ubyte").write_bytes(b"")
+    with pytest.raises(OSError, match="t10k-labels-idx1-ubyte is damaged"):
+        load_mnist("test")
+
+
+def test_a_named_folder_without_mnist_leaves_the_repositorys(tmp_path, monkeypatch):
+    monkeypatch.setenv("NCSN_DATA", str(tmp_path))
+    assert len(load_mnist("test").labels) == 10_000
+
+
 def test_a_damaged_file_is_named_with_both_sums(copy):
     file = copy / "t10k-labels-idx1-ubyte"
     content = bytearray(file.read_bytes())
@@ -95,7 +167,6 @@ def test_a_damaged_file_is_named_with_both_sums(copy):
         load_mnist("test", copy.parents[1])
 
 
-@needs_mnist
 def test_a_missing_file_is_named_with_its_remedy(copy):
     (copy / "train-images-idx3-ubyte").unlink()
     with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte is missing; download it with: python"):
@@ -269,14 +340,46 @@ def test_fashion_mnist_that_is_not_what_its_archives_hold(tmp_path, monkeypatch)
         load_fashion_mnist("train", tmp_path)
 
 
-@needs_mnist
-def test_a_damaged_mnist_in_the_usual_place_is_named_too(copy, monkeypatch):
-    monkeypatch.chdir(copy.parents[1])
-    monkeypatch.delenv("NCSN_DATA", raising=False)
+@pytest.mark.usefixtures("bare_wheel")
+def test_mnist_in_the_usual_place(copy):
     (copy.parents[1] / "data").symlink_to(copy.parents[1])
+    assert len(load_mnist("test").labels) == 10_000
     (copy / "t10k-labels-idx1-ubyte").write_bytes(b"")
     with pytest.raises(OSError, match="t10k-labels-idx1-ubyte is damaged: its md5 is"):
         load_mnist("test")
+
+
+@pytest.mark.usefixtures("bare_wheel")
+@pytest.mark.parametrize(
+    ("load", "name", "size", "address", "folder"),
+    [
+        (load_mnist, "MNIST", "12 MB", "https://ossci-datasets.s3", "MNIST/raw"),
+        (load_fashion_mnist, "FashionMNIST", "31 MB", "http://fashion-mnist", "FashionMNIST/raw"),
+        (load_cifar10, "CIFAR10", "170 MB", "https://www.cs.toronto.edu", ""),
+        (load_celeba, "CelebA", "1.4 GB", "https://mmlab.ie.cuhk.edu.hk", "celeba"),
+    ],
+)
+def test_offline_one_line_says_what_to_put_where(load, name, size, address, folder, tmp_path, monkeypatch):
+    def unreachable(*arguments, **options):
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    with pytest.raises(FileNotFoundError) as caught:
+        load("train")
+    said = str(caught.value)
+    assert said.startswith(f"{name} cannot be downloaded (")
+    assert size in said
+    assert address in said
+    assert f"into {tmp_path / 'data' / folder} and try again" in said
+    assert "\n" not in said
+
+
+@pytest.mark.usefixtures("no_data")
+def test_the_usual_place_is_the_repositorys_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets_of_torchvision.CIFAR10, "__init__", None)  # whatever it would do, it fails
+    with pytest.raises(FileNotFoundError, match=f"CIFAR10 .* into {PACKED_MNIST.parents[1] / 'data'} and"):
+        load_cifar10()
 
 
 # --- any folder or zip of images
@@ -399,7 +502,7 @@ def test_no_image_and_no_folder(tmp_path):
 CIFAR_COPY = DATA / "cifar10-jpeg" / "test.zip"
 
 
-@pytest.mark.skipif(not CIFAR_COPY.exists(), reason=f"no image zip at {CIFAR_COPY}; set NCSN_DATA")
+@pytest.mark.skipif(not CIFAR_COPY.exists(), reason=f"no JPEG copy of CIFAR-10 at {CIFAR_COPY}; set NCSN_DATA")
 def test_ten_thousand_jpegs_from_a_zip():
     loaded = load_images(CIFAR_COPY)
     assert loaded.images.shape == (10_000, 3, 32, 32)

@@ -161,7 +161,8 @@ def test_offline_it_says_where_to_put_the_file(no_cache, monkeypatch):
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr(torch.hub, "urlopen", offline)
-    expected = rf"not at {no_cache} and cannot be downloaded \(.*no route to host.*put the file there or name it"
+    put = rf"put {no_cache.name} \(91 MB\) from https.* into {no_cache.parent} and"
+    expected = rf"cannot be downloaded \(.*no route to host.*\): {put}"
     with pytest.raises(FileNotFoundError, match=expected):
         load_inception()
     assert not no_cache.exists()

@@ -1,19 +1,18 @@
 """Write what the labs of a page load once a reader asks for it: python book/_tools/lab_files.py FOLDER.
 
-The network `mnist_small_wide` as ONNX, by `python -m ncsn_lib export`; MNIST's training images, 10,000 to a file, where
-they are in $NCSN_DATA or book/data; and `files.json`, which names them with their sizes. Each file is packed by gzip,
-and the page unpacks it: a static host need not compress. What is there already and still up to date is left.
+The network `mnist_small_wide` as ONNX, by `python -m ncsn_lib export`; MNIST's training images, 10,000 to a file; and
+`files.json`, which names them with their sizes. Each file is packed by gzip, and the page unpacks it: a static host
+need not compress. What is there already and still up to date is left.
 """
 
 import gzip
 import io
 import json
-import os
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from chapters import BOOK, RESULTS, ROOT, command_line, digest, files_below, say, use_utf8
+from chapters import BOOK, RESULTS, ROOT, command_line, digest, files_below, use_utf8
 
 MODEL = RESULTS / "models" / "mnist_small_wide.safetensors"
 SOURCES = [MODEL, MODEL.with_suffix(".json"), ROOT / "ncsn_lib" / "onnx_export.py", Path(__file__).resolve()]
@@ -23,8 +22,8 @@ PER_FILE = 10_000  # images
 
 
 def sources_digest():
-    """Changes when the network, the way it is exported or the data's place changes."""
-    return digest(SOURCES + files_below(ROOT / "ncsn_lib" / "networks", "*.py")) + os.environ.get("NCSN_DATA", "")
+    """Changes when the network or the way it is exported changes."""
+    return digest(SOURCES + files_below(ROOT / "ncsn_lib" / "networks", "*.py"))
 
 
 def packed_network():
@@ -41,15 +40,10 @@ def packed_network():
 
 
 def parts_of_digits():
-    """MNIST's training images as bytes (N, 784), PER_FILE to a part; none where the data is not here."""
+    """MNIST's training images as bytes (N, 784), PER_FILE to a part."""
     from ncsn_lib import load_mnist
 
-    try:
-        images = load_mnist("train", os.environ.get("NCSN_DATA") or BOOK / "data").images
-    except FileNotFoundError as error:
-        say(f"The denoiser lab gets no training images: {error}")
-        return []
-    return (255 * images).round().byte().flatten(1).split(PER_FILE)
+    return (255 * load_mnist("train").images).round().byte().flatten(1).split(PER_FILE)
 
 
 def write_files(folder):
@@ -59,7 +53,7 @@ def write_files(folder):
     made_from = sources_digest()
     if listing.exists():
         old = json.loads(listing.read_text(encoding="utf-8"))
-        if old["made_from"] == made_from and old["digits"]:
+        if old["made_from"] == made_from:
             return
     folder.mkdir(parents=True, exist_ok=True)
 

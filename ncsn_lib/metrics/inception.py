@@ -2,18 +2,20 @@
 
 import hashlib
 import pickle
-import urllib.error
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ncsn_lib.data import unit_images
+from ncsn_lib.data import Download, downloads, unit_images
 from ncsn_lib.protocol import check_count
 
-WEIGHTS_URL = (
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+WEIGHTS = Download(
+    "weights-inception-2015-12-05-6726825d.pth",
+    "91 MB",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    "checkpoints",
 )
 WEIGHTS_SHA256 = "6726825d"  # as in torch.hub, the file's name ends in the first digits of its SHA-256
 FEATURES, LOGITS = "2048", "logits_unbiased"
@@ -145,7 +147,9 @@ def load_inception(
     fidelity = _torch_fidelity()
     path = Path(weights) if weights is not None else _cached_weights()
     if not path.is_file():
-        raise FileNotFoundError(f"Inception's weights are not at {path}; get them from {WEIGHTS_URL}")
+        raise FileNotFoundError(
+            f"Inception's weights are not at {path}; get them from {WEIGHTS.address} ({WEIGHTS.size})"
+        )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if not found.startswith(sha256.lower()):
         raise OSError(
@@ -163,16 +167,11 @@ def load_inception(
 
 def _cached_weights() -> Path:
     """The weights in torch.hub's cache, downloaded if they are not there."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_URL.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / WEIGHTS.folder / WEIGHTS.files
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(WEIGHTS_URL, str(path), hash_prefix=WEIGHTS_SHA256, progress=False)
-        except (urllib.error.URLError, TimeoutError, ConnectionError, RuntimeError) as error:
-            raise FileNotFoundError(
-                f"Inception's weights are not at {path} and cannot be downloaded ({error}); "
-                f"on a machine with the internet get {WEIGHTS_URL}, and put the file there or name it"
-            ) from error
+        with downloads("Inception's network", WEIGHTS, Path(torch.hub.get_dir())):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(WEIGHTS.address, str(path), hash_prefix=WEIGHTS_SHA256, progress=False)
     return path
 
 
