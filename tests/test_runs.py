@@ -6,7 +6,6 @@ import hashlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from problems import small_recipe as small
+from processes import start_command, wait_for, wait_for_end
 
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.data import load_digits
@@ -321,26 +321,23 @@ def sums(folder):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a thing of POSIX")
 def test_kill_at_random_moments_then_resume(tmp_path):
     """kill -9, resume, and again: the end is that of the uninterrupted run, bit for bit, file by file."""
-    num_steps = 70 * KILLS
+    num_steps = 100 * KILLS
     options = f"--training.num-steps {num_steps} --training.batch-size 8 --checkpoint-every 3".split()
     options += ["--network.widths", "8"] if KILLED == "digits" else []  # another recipe keeps its network
-    start = [sys.executable, "-m", "ncsn_lib", "train", KILLED, *options, "--run-dir"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*start, tmp_path / "whole"], check=True, capture_output=True, env=environment)
 
+    def start(folder):
+        return start_command(["train", KILLED, *options, "--run-dir", str(folder)], tmp_path / "log")
+
+    assert wait_for_end(start(tmp_path / "whole")) == 0
     folder, generator = tmp_path / "cut", random.Random(0)
     for _ in range(KILLS):
         before = list_checkpoints(folder)[-1:]
-        process = subprocess.Popen(
-            [*start, folder], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while list_checkpoints(folder)[-1:] == before:
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.005)
+        process = start(folder)
+        wait_for(lambda before=before: list_checkpoints(folder)[-1:] != before, process.is_alive)
         time.sleep(generator.uniform(0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
-    subprocess.run([*start, folder], check=True, capture_output=True, env=environment)
+        process.kill()
+        assert wait_for_end(process) == -signal.SIGKILL, "it ended before it could be killed"
+    assert wait_for_end(start(folder)) == 0
     assert sums(folder) == sums(tmp_path / "whole")
     assert steps_of(folder) == list(range(1, num_steps + 1))
 

@@ -1,0 +1,49 @@
+"""Training runs in processes of their own, to be killed or stopped: their words go to a file.
+
+They are forked from a server that has imported the library once, so that each starts at once.
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+
+import torch
+
+from ncsn_lib.cli import main
+
+PATIENCE = 300  # seconds; a busy machine may take long, and what hangs does not last
+
+
+def run_command(argv, log):
+    """What such a process does: `python -m ncsn_lib ARGV` on one thread."""
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    sys.exit(main(argv))
+
+
+def start_command(argv, log):
+    """The process, running; it ends with the tests at the latest."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ncsn_lib.cli.train", "sklearn.datasets", "tqdm.auto", "tyro"])
+    process = context.Process(target=run_command, args=(argv, log), daemon=True)
+    process.start()
+    return process
+
+
+def wait_for(condition, is_running):
+    """Wait until a condition holds of what a process does, which must not end before."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert is_running(), "it ended before its time"
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def wait_for_end(process):
+    """The exit status of a process that comes to its end."""
+    process.join(PATIENCE)
+    assert process.exitcode is not None, "it did not end in time"
+    return process.exitcode
