@@ -1,6 +1,5 @@
-"""What all tests share; where NCSN_CI is set, a test that is skipped counts as failed."""
+"""What all tests share."""
 
-import os
 import runpy
 import shutil
 from pathlib import Path
@@ -11,6 +10,8 @@ import torch
 from problems import TINY
 
 from ncsn_lib.cli import main
+
+pytest_plugins = ["allowed_skips"]
 
 # The same examples each time, and no limit on the time of one: a busy machine is no defect.
 hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
@@ -54,14 +55,3 @@ def chromium():
         pytest.skip("no Chromium on the path, and none named by NCSN_CHROMIUM")
     with browser["chromium"](executable) as running:
         yield running
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """In continuous integration nothing is passed over in silence."""
-    report = yield
-    if os.environ.get("NCSN_CI") and report.skipped and not hasattr(report, "wasxfail"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome = "failed"
-        report.longrepr = f"NCSN_CI is set, and this test was skipped: {reason}"
-    return report

@@ -1,7 +1,6 @@
 """The classifier: what it takes, that it learns, that it is stored as it is, and what it says of images."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from ncsn_lib.metrics import class_shares, classify_images, frechet_distance, ju
 from ncsn_lib.networks.classifier import Classifier
 
 STORED = Path(__file__).parents[1] / "book" / "results" / "models" / "mnist_classifier.safetensors"
-DATA = Path(os.environ.get("NCSN_DATA") or Path(__file__).parents[2] / "shared" / "data")
 FEW = ClassifierSettings(num_epochs=8, batch_size=32, max_shift=0, bfloat16=False)
 
 
@@ -98,10 +96,9 @@ def test_what_is_no_classifier_is_refused(trained, tmp_path):
         load_classifier(path)
 
 
-@pytest.mark.skipif(not (DATA / "MNIST" / "raw").is_dir(), reason=f"no MNIST in {DATA}; set NCSN_DATA")
 def test_the_stored_mnist_classifier_is_as_good_as_its_record_says():
     record = json.loads(STORED.with_suffix(".json").read_text())
-    test = load_mnist("test", DATA)
+    test = load_mnist("test")
     # Another processor sums in another order: an image or two on the border may change sides.
     accuracy = classifier_accuracy(load_classifier(STORED), test)
     assert accuracy == pytest.approx(record["test_accuracy"], abs=3e-4)

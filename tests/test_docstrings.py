@@ -1,14 +1,9 @@
 """What the book's Sphinx extension makes of docstrings."""
 
-import runpy
-from types import SimpleNamespace
-
+import docstrings as extension
 import pytest
-from lab_pages import ROOT
 
 from ncsn_lib.labs import LadderLab, ScoreLab
-
-extension = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_ext" / "docstrings.py")))
 
 
 def prepared(text, what="class"):

@@ -1,6 +1,7 @@
 """The plan of the house, held: who imports whom, what an import costs, and that nothing is written twice."""
 
 import ast
+import functools
 import hashlib
 import inspect
 import re
@@ -103,6 +104,7 @@ def without_docstring(body):
     return body[1:] if is_docstring else body
 
 
+@functools.cache
 def definitions():
     """Every `def` of library, tools, tests and book that does something: where it stands, and a hash of its code."""
     sources = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
@@ -112,11 +114,14 @@ def definitions():
     for page in sorted((ROOT / "book").rglob("*.md")):
         cells = [c.source for c in jupytext.read(page).cells if c.cell_type == "code"]
         sources[page.relative_to(ROOT).as_posix()] = "\n\n".join(cells)
+    found = []
     for where, source in sources.items():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and (body := without_docstring(node.body)):
                 code = ast.dump(node.args) + "".join(map(ast.dump, body))
-                yield f"{where}:{node.name}", len(ast.unparse(body)), hashlib.sha256(code.encode()).hexdigest()
+                digest = hashlib.sha256(code.encode()).hexdigest()
+                found.append((f"{where}:{node.name}", len(ast.unparse(body)), digest))
+    return found
 
 
 SHORT = 60  # characters; what is shorter, `return self.layers(x)` say, says one thing and cannot be shared

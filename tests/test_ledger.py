@@ -3,19 +3,14 @@
 import json
 import re
 import shutil
-import sys
-from pathlib import Path
 
+import claims
+import ledger
 import nbformat
 import pytest
+from chapters import RESULTS, ROOT
+from claims import Claim, Measured
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "_tools"))
-import claims  # noqa: E402
-import ledger  # noqa: E402
-from claims import Claim, Measured  # noqa: E402
-
-RESULTS = ROOT / "book" / "results"
 STORED = [path for path in sorted(RESULTS.rglob("*.json")) if path.name != "run_times.json"]
 PICTURES = sorted(RESULTS.rglob("*.png"))
 PUBLISHED = re.compile(r"\bFID\b|inception score", re.IGNORECASE)

@@ -1,19 +1,14 @@
-"""Each chapter is whole: its notebook, its figures, its cells, and what its tags promise."""
+"""Each chapter is whole: its notebook, its figures, its cells, and what its tags promise.
 
-import subprocess
-import sys
-from pathlib import Path
+That a notebook holds its chapter's text is a check of its own: `book/_tools/refresh.py --check`.
+"""
 
 import jupytext
 import nbformat
 import pytest
-import yaml
+from chapters import BOOK, chapters, pages
 
-ROOT = Path(__file__).resolve().parents[1]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-NAMES = [TOC["root"]] + [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
-PAGES = [ROOT / f"{name}.md" for name in NAMES]
-CHAPTERS = [p for p in PAGES if p.exists() and "```{code-cell}" in p.read_text(encoding="utf-8")]
+PAGES, CHAPTERS = pages(), chapters()
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 MOST_LINES = 15
 
@@ -30,18 +25,12 @@ def test_every_page_of_the_toc_exists(page):
 
 
 def test_every_source_is_in_the_toc():
-    assert set((ROOT / "book").glob("*.md")) == set(PAGES)
+    assert set(BOOK.glob("*.md")) == set(PAGES)
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_notebook_stands_beside_its_source(page):
     assert page.with_suffix(".ipynb").exists(), "run `make refresh`"
-
-
-def test_notebooks_hold_their_sources():
-    command = [sys.executable, "book/_tools/refresh.py", "--check"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)

@@ -1,10 +1,8 @@
 """The script that makes a stored run, on the digits: its figures are the library's, and it goes on where it was cut."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
+import paper_run
 import pytest
 import torch
 from PIL import Image
@@ -16,30 +14,19 @@ from ncsn_lib.cli.options import UserError
 from ncsn_lib.recipes import Recipe
 from ncsn_lib.sampling import to_bytes
 
-RESULTS = Path(__file__).resolve().parents[1] / "book" / "results"
 QUICK = ["--steps", "4", "--batch-size", "8", "--checkpoint-every", "2", "--num", "12", "--num-along", "6"]
 SAMPLING = ["--sampling.num-steps", "1"]
 
 
 @pytest.fixture(scope="module")
-def script():
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("paper_run", RESULTS / "paper_run.py")
-    module = sys.modules["paper_run"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["paper_run"]
-
-
-@pytest.fixture(scope="module")
-def stored(script, tmp_path_factory):
+def stored(tmp_path_factory):
     """A folder in which the script has made all there is of four steps of the digits, in `out`."""
     home = tmp_path_factory.mktemp("home")
     argv = ["train-classifier", "digits", "--training.num-epochs", "1", "--training.max-shift", "0"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         assert command(argv) == 0
-        assert script.main(["digits", *QUICK, *SAMPLING, "--out", "out", "--seed", "3"]) == 0
+        assert paper_run.main(["digits", *QUICK, *SAMPLING, "--out", "out", "--seed", "3"]) == 0
     return home
 
 
@@ -78,12 +65,12 @@ def test_the_pictures_are_small_and_there(stored):
             assert image.size == (9 * columns + 1, 9 * rows + 1), name  # eight pixels and a gap
 
 
-def test_what_is_measured_is_kept(capsys, stored, script, monkeypatch):
+def test_what_is_measured_is_kept(capsys, stored, monkeypatch):
     monkeypatch.chdir(stored)
     before = json.loads((stored / "out/digits.json").read_text())
-    monkeypatch.setattr(script, "sample_run", None)  # whoever draws again fails
+    monkeypatch.setattr(paper_run, "sample_run", None)  # whoever draws again fails
     argv = ["digits", *QUICK, *SAMPLING, "--out", "out", "--seed", "3"]
-    assert script.main(argv) == 0
+    assert paper_run.main(argv) == 0
     after = json.loads((stored / "out/digits.json").read_text())
     assert after == before
     assert "judged:" not in capsys.readouterr().out
@@ -92,35 +79,35 @@ def test_what_is_measured_is_kept(capsys, stored, script, monkeypatch):
     del parts["trajectory"]
     kept.write_text(json.dumps(parts))  # as if it had been cut there
     (stored / "out/digits_trajectory.png").unlink()
-    assert script.main([*argv, "--no-train"]) == 0
+    assert paper_run.main([*argv, "--no-train"]) == 0
     said = capsys.readouterr().out
     assert "trajectory:" in said
     assert "samples:" not in said
     assert (stored / "out/digits_trajectory.png").exists()
     with pytest.raises(TypeError):  # another seed: all is drawn again
-        script.main([*argv[:-1], "4"])
+        paper_run.main([*argv[:-1], "4"])
 
 
-def test_what_cannot_be_made_is_said_first(capsys, stored, script, tmp_path, monkeypatch):
+def test_what_cannot_be_made_is_said_first(capsys, stored, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="make it with python -m ncsn_lib train-classifier digits"):
-        script.main(["digits", *QUICK])
+        paper_run.main(["digits", *QUICK])
     assert not (tmp_path / "runs").exists()
     with pytest.raises(UserError, match="--data and --test-data go together"):
-        script.main(["digits", "--data", "a.zip", "--data-label", "some"])
+        paper_run.main(["digits", "--data", "a.zip", "--data-label", "some"])
     with pytest.raises(UserError, match="--data goes with --data-label"):
-        script.main(["digits", "--data", "a.zip", "--test-data", "b.zip"])
+        paper_run.main(["digits", "--data", "a.zip", "--test-data", "b.zip"])
     with pytest.raises(UserError, match=r"must be a run's folder, got x\.safetensors"):
-        script.main(["digits", "--run-dir", "x.safetensors"])
+        paper_run.main(["digits", "--run-dir", "x.safetensors"])
     monkeypatch.chdir(stored)
-    assert script.main(["digits", *QUICK, "--batch-size", "9"]) == 2  # a run of other settings
+    assert paper_run.main(["digits", *QUICK, "--batch-size", "9"]) == 2  # a run of other settings
     assert "training.batch_size is 8 there and 9 here" in capsys.readouterr().err
 
 
-def test_statistics_of_known_images(script):
+def test_statistics_of_known_images():
     generator = seeded(5)
     noise = 0.5 + 0.1 * torch.randn(4000, 3, 8, 8, generator=generator)
-    found = script.describe(noise)
+    found = paper_run.describe(noise)
     # Unit normal draws scaled by 0.1: of 4,000 images the power of a ring is within 5 standard errors, 8 %, of 0.01.
     for channel in found["spectrum"]:
         assert channel == pytest.approx([0.01] * 5, rel=0.12)
