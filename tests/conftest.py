@@ -1,8 +1,6 @@
 """What all tests share."""
 
-import runpy
 import shutil
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -11,7 +9,7 @@ from problems import TINY
 
 from ncsn_lib.cli import main
 
-pytest_plugins = ["allowed_skips"]
+pytest_plugins = ["allowed_skips", "lab_pages"]  # lab_pages: the browser, and what is opened in it
 
 # The same examples each time, and no limit on the time of one: a busy machine is no defect.
 hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
@@ -44,14 +42,3 @@ def trained(tmp_path_factory):
 def run(trained, tmp_path):
     """A copy of that run for the test alone."""
     return shutil.copytree(trained, tmp_path / "digits")
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser without a window, one for all tests."""
-    browser = runpy.run_path(str(Path(__file__).resolve().parents[1] / "book" / "_tools" / "browser.py"))
-    executable = browser["find_chromium"]()
-    if executable is None:
-        pytest.skip("no Chromium on the path, and none named by NCSN_CHROMIUM")
-    with browser["chromium"](executable) as running:
-        yield running

@@ -1,25 +1,31 @@
-"""Pages with labs on them for the tests: made by Sphinx with the book's own extension, served below a sub-path.
+"""What the tests in a browser share, a plugin of pytest: the browser, pages with labs on them, one JupyterLab.
 
-Opened in a browser that reaches no other machine.
+The pages are made by Sphinx with the book's own extension and served below a sub-path. What takes long to make is made
+once, and where pytest-xdist spreads the tests (`--dist loadgroup`) those that share it run in one process.
 """
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
+import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 AXE = ROOT / "book" / "assets" / "vendor" / "axe-core" / "axe.min.js"
+FAILED = ROOT / "_build" / "failed_pages"
 browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
-PATIENCE = 150_000  # ms; a busy machine may take long for a page, and longer for a kernel
+PATIENCE = browser.PATIENCE
+PAGES = {"labs": ["score", "ladder"], "none": [], **{name: [name] for name in ("sampler", "denoiser", "opening")}}
 
 CONF = f"""
 import sys
@@ -29,6 +35,7 @@ html_theme = "sphinx_book_theme"
 html_context = {{"default_mode": "auto"}}
 html_title = "Labs"
 html_css_files = ["book.css"]
+html_favicon = {str(ROOT / "book" / "assets" / "favicon.svg")!r}
 html_static_path = [{str(ROOT / "book" / "assets")!r}]
 """
 
@@ -53,57 +60,85 @@ def make_site(folder, pages):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def make_lab_site(tmp_path_factory, labs):
-    """A site with a page that has the named labs, `index`, and one that has none, `none`; returns its folder."""
-    folder = tmp_path_factory.mktemp("site") / "source"
-    places = "\n\n".join(f"## {name}\n\n```{{lab}} {name}\n```" for name in labs)
-    toc = "```{toctree}\nnone\n```"
-    done = make_site(folder, {"index": f"# Labs\n\n{places}\n\n{toc}", "none": "# No lab"})
-    assert done.returncode == 0, done.stderr
-    return folder / "html"
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of a site with these PAGES; of several processes the first makes it."""
+    base = tmp_path_factory.getbasetemp()
+    note = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lab_site.txt"
+    with FileLock(f"{note}.lock"):
+        if not note.exists():
+            folder = tmp_path_factory.mktemp("site") / "source"
+            directives = {name: [f"```{{lab}} {lab}\n```" for lab in labs] for name, labs in PAGES.items()}
+            pages = {name: "\n\n".join([f"# {name}", *places]) for name, places in directives.items()}
+            toc = "\n".join(["# Labs", "```{toctree}", *PAGES, "```"])
+            done = make_site(folder, {"index": toc, **pages})
+            assert done.returncode == 0, done.stderr
+            note.write_text(str(folder / "html"), encoding="utf-8")
+    return Path(note.read_text(encoding="utf-8"))
 
 
-@contextmanager
-def serve(site):
-    """The address of such a site, for as long as it is served."""
+@pytest.fixture(scope="session")
+def address(site):
+    """Where that site is served."""
     with browser.local_server(site) as served:
         yield f"{served}/a/book"
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser without a window."""
+    executable = browser.find_chromium()
+    if executable is None:
+        pytest.skip("no Chromium on the path, and none named by NCSN_CHROMIUM")
+    with browser.chromium(executable) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium):
+    """A new page, which may complain."""
+    with closing(new_context(chromium, viewport=browser.WIDE)) as context:
+        yield context.new_page()
+
+
+@pytest.fixture(scope="session")
+def quiet(chromium, address):
+    """The page without a lab, for the tests that compute with the modules alone."""
+    with closing(new_context(chromium)) as context:
+        page = context.new_page()
+        page.goto(f"{address}/none.html")
+        yield page
+
+
+def new_context(chromium, **options):
+    """A browser's context that has patience with a busy machine."""
+    context = chromium.new_context(**options)
+    context.set_default_timeout(PATIENCE)
+    return context
+
+
 @contextmanager
-def visits(chromium, address, ready):
-    """Gives a function that opens the page of labs; what goes wrong on a page fails the test in the end.
+def visits(chromium, url, ready):
+    """Gives a function that opens a page of labs; what goes wrong on it fails the test in the end.
 
     Its options are a browser context's; by default the reader asks for less motion, and then `ready(page)` waits.
     """
     found, contexts = [], []
 
     def open_page(**options):
-        context = chromium.new_context(**{"viewport": browser.WIDE, "reduced_motion": "reduce", **options})
+        context = new_context(chromium, **{"viewport": browser.WIDE, "reduced_motion": "reduce", **options})
         contexts.append(context)
-        context.set_default_timeout(PATIENCE)
-        page = browser.listen(context, address, found)
-        page.goto(f"{address}/index.html")
+        page = browser.listen(context, url.rpartition("/")[0], found)
+        page.goto(url)
         browser.settle(page)
         if options.get("reduced_motion", "reduce") == "reduce":
             ready(page)
         return page
 
     yield open_page
+    assert found == []  # while the pages are open: those of a failed test are photographed
     for context in contexts:
         context.close()
-    assert found == []
-
-
-@contextmanager
-def quiet_page(chromium, address):
-    """The page without a lab, for the tests that compute with the modules alone."""
-    context = chromium.new_context()
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    page.goto(f"{address}/none.html")
-    yield page
-    context.close()
 
 
 def compute(page, module, expression, argument=None):
@@ -147,76 +182,150 @@ def check_with_axe(page, expected):
     assert expected <= {p["id"] for p in result["passes"]}
 
 
+def frames(page, num):
+    """Wait until a page has drawn some frames more, in which whatever moves has moved."""
+    script = "async num => { while (num--) await new Promise(r => requestAnimationFrame(r)); }"
+    page.evaluate(script, num)
+
+
 @contextmanager
-def jupyterlab(folder, cells):
-    """A JupyterLab with a notebook, lab.ipynb, of these cells; gives its address."""
-    cells = [nbformat.v4.new_code_cell(text.strip()) for text in cells]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "lab.ipynb")
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        "--ServerApp.port=0",
-        "--ServerApp.token=",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={folder}",
-        "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
+def processor_time(page):
+    """Gives a dictionary, and in the end puts in a processor's seconds for the page's own thread and the whole browser.
+
+    Workers compute in the browser and not in the page. A busy machine changes these seconds little.
+    """
+    session, whole = page.context.new_cdp_session(page), page.context.browser.new_browser_cdp_session()
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def read():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        own = next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+        return own, sum(info["cpuTime"] for info in whole.send("SystemInfo.getProcessInfo")["processInfo"])
+
+    before, spent = read(), {}
+    yield spent
+    spent.update({name: end - begin for name, begin, end in zip(("page", "browser"), before, read(), strict=True)})
+
+
+@pytest.fixture(scope="session")
+def jupyterlab(chromium, tmp_path_factory):
+    """A JupyterLab: its folder, its address, and a browser's context that keeps what it has loaded of it."""
+    folder = tmp_path_factory.mktemp("jupyterlab")
+    settings = ["ServerApp.port=0", "ServerApp.token=", "ServerApp.ip=127.0.0.1", f"ServerApp.root_dir={folder}"]
+    settings += ["LabApp.news_url=", "LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    settings += ["LabApp.expose_app_in_browser=True"]  # for RUN_CELL
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *(f"--{text}" for text in settings)]
     folders = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("RUNTIME", "CONFIG")}
     environment = os.environ | folders | {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
-        yield wait_for_server(folder, server)
+        address = wait_for_server(folder, server)
+        with closing(new_context(chromium, viewport=browser.WIDE, reduced_motion="reduce")) as context:
+            yield SimpleNamespace(folder=folder, address=address, context=context)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(PATIENCE / 1000)
 
 
 def wait_for_server(folder, server):
-    """The address that JupyterLab notes in its runtime folder, once it answers."""
-    for _ in range(600):
+    """The address that JupyterLab notes in its runtime folder, once it answers; no proxy is asked for it."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < deadline:
         assert server.poll() is None, (folder / "log").read_text()
         for note in (folder / "RUNTIME").glob("jpserver-*.json"):
             url = json.loads(note.read_text())["url"]
             try:
-                urllib.request.urlopen(f"{url}api", timeout=2).close()
+                opener.open(f"{url}api", timeout=10).close()
             except OSError:
                 continue
             return url
-        time.sleep(0.2)
+        time.sleep(0.1)
     raise AssertionError((folder / "log").read_text())
 
 
 @contextmanager
-def notebook(chromium, folder, cells):
-    """That notebook in the browser, its first cell run; gives the page."""
-    with jupyterlab(folder, cells) as address:
-        context = chromium.new_context(viewport=browser.WIDE, reduced_motion="reduce")
-        context.route(lambda url: "127.0.0.1" not in url and url.startswith("http"), lambda route: route.abort())
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}lab/tree/lab.ipynb?reset", wait_until="domcontentloaded")
-        run_cell(page, 0)
-        yield page
-        context.close()
+def notebook(jupyterlab, cells):
+    """A notebook of these cells in JupyterLab, the first one run; gives the page, and the folder its kernel is in."""
+    import nbformat  # here, since the tests without a browser need not spend the time
+
+    folder = Path(tempfile.mkdtemp(dir=jupyterlab.folder))
+    cells = [nbformat.v4.new_code_cell(text.strip()) for text in cells]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "lab.ipynb")
+    page = jupyterlab.context.new_page()
+    page.goto(f"{jupyterlab.address}lab/tree/{folder.name}/lab.ipynb?reset", wait_until="domcontentloaded")
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext")
+    run_cell(page, 0)
+    yield page, folder
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close()
+
+
+# JupyterLab itself says when a kernel takes cells, and when a cell has run. Whoever presses Ctrl+Enter and watches the
+# prompt cannot know whether a cell that does not begin was forgotten or waits, and may run it twice.
+RUN_CELL = """([number, patience]) => {
+  const late = new Promise((_, refuse) => setTimeout(() => refuse(new Error(`cell ${number} does not end`)), patience));
+  const run = async () => {
+    const { content, context, sessionContext } = jupyterapp.shell.currentWidget;
+    await context.ready;
+    await sessionContext.ready;
+    await sessionContext.session.kernel.info;
+    content.activeCellIndex = number;
+    return jupyterapp.commands.execute("notebook:run-cell");
+  };
+  return Promise.race([run(), late]);
+}"""
 
 
 def run_cell(page, number):
-    """Run a cell of the notebook to its end; a kernel that JupyterLab still connects to forgets what it was given."""
-    cell = page.locator(".jp-Cell").nth(number)
-    prompt = cell.locator(".jp-InputPrompt")
-    before = prompt.inner_text()
-    for _ in range(PATIENCE // 500):
-        now = prompt.inner_text()  # [ ]:, while it runs [*]:, and then its number
-        if now != before and any(map(str.isdigit, now)):
-            return
-        if "*" not in now:
-            cell.locator(".cm-content").click()
-            page.keyboard.press("Control+Enter")
-        page.wait_for_timeout(500)
-    raise AssertionError(f"cell {number} does not run; its prompt is {now}")
+    """Run a cell of the notebook, once and to its end."""
+    assert page.evaluate(RUN_CELL, [number, PATIENCE]), page.locator(".jp-Cell").nth(number).inner_text()
+
+
+def wait_for_python(page, number, said, wanted):
+    """Run the cell that writes what Python has until it is what is wanted: what a widget sends travels for a while."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    told = None
+    while told != wanted and time.monotonic() < deadline:
+        run_cell(page, number)
+        told = json.loads(said.read_text())
+    assert told == wanted
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests together that share a page with a loaded network, or JupyterLab."""
+    for item in items:
+        for name in {"loaded", "jupyterlab"} & set(item.fixturenames):
+            where = f"{item.path.stem} " if name == "loaded" else ""
+            item.add_marker(pytest.mark.xdist_group(f"{where}{name}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep what the pages of a failed test showed and said."""
+    report = yield
+    if report.failed:
+        browsers = [value for value in item.funcargs.values() if hasattr(value, "contexts")]
+        pages = [page for running in browsers for context in running.contexts for page in context.pages]
+        stem = re.sub(r"\W+", "_", f"{item.path.stem} {item.name} {report.when}").strip("_")
+        for number, page in enumerate(pages):
+            report.sections.append(("page", keep_page(page, FAILED / f"{stem}_{number}.txt")))
+    return report
+
+
+def keep_page(page, path):
+    """Write what a page said, and beside it its picture; returns where."""
+    from playwright.sync_api import Error
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = [page.url, *(f"{message.type}: {message.text}" for message in page.console_messages())]
+    said += [f"script: {error}" for error in page.page_errors()]
+    try:
+        page.screenshot(path=path.with_suffix(".png"), timeout=PATIENCE / 5)
+    except Error as error:  # of a page that hangs there is none
+        said.append(f"no picture: {error}")
+    path.write_text("\n".join(said) + "\n", encoding="utf-8")
+    return f"{path} and .png"

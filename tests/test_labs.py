@@ -3,12 +3,10 @@
 The pages under test are those of lab_pages.py.
 """
 
-import json
 import math
 import re
 import runpy
 import sys
-import time
 
 import pytest
 import sklearn.datasets
@@ -17,17 +15,16 @@ import traitlets
 from lab_pages import (
     ROOT,
     SETTINGS,
-    browser,
     check_with_axe,
     compute,
-    make_lab_site,
+    frames,
     make_site,
     notebook,
-    quiet_page,
+    processor_time,
     run_cell,
-    serve,
     visit_in,
     visits,
+    wait_for_python,
 )
 from scipy.stats import kstest
 
@@ -47,30 +44,11 @@ from ncsn_lib.labs.base import STATIC, standalone
 LABS = {"score": ScoreLab, "ladder": LadderLab}
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder with a page that has every lab, and one that has none."""
-    return make_lab_site(tmp_path_factory, LABS)
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with serve(site) as served:
-        yield served
-
-
 @pytest.fixture
 def visit(chromium, address):
     """Opens the page of labs; what goes wrong on it fails the test in the end."""
-    with visits(chromium, address, wait_for_the_end) as open_page:
+    with visits(chromium, f"{address}/labs.html", wait_for_the_end) as open_page:
         yield open_page
-
-
-@pytest.fixture(scope="module")
-def quiet(chromium, address):
-    """A page for the tests that compute with the modules alone."""
-    with quiet_page(chromium, address) as page:
-        yield page
 
 
 def wait_for_the_end(page):
@@ -90,7 +68,7 @@ def value(page, name, lab="score"):
 
 def test_script_and_style_are_loaded_where_a_lab_is(site):
     with_lab, without = (
-        (site / "a" / "book" / f"{name}.html").read_text(encoding="utf-8") for name in ("index", "none")
+        (site / "a" / "book" / f"{name}.html").read_text(encoding="utf-8") for name in ("labs", "none")
     )
     assert re.search(r'<script type="module" src="_static/labs/mount\.js\?v=\w+">', with_lab)
     assert "_static/labs/labs.css" in with_lab
@@ -98,7 +76,7 @@ def test_script_and_style_are_loaded_where_a_lab_is(site):
     assert "_static/labs/" not in without
 
 
-def test_a_lab_that_is_not_there_stops_the_build(tmp_path):
+def test_a_lab_that_is_not_there_stops_the_build(site, tmp_path):  # the files of the labs are there then
     done = make_site(tmp_path / "site", {"index": "# Labs\n\n```{lab} magic\n```"})
     assert done.returncode != 0
     assert "no lab called magic; there are: " in done.stderr
@@ -329,7 +307,7 @@ def test_modes_move_by_keys_and_by_pointer(visit):
     page.wait_for_function(f"() => !{model(page)}.get('running')")
     stage = page.locator(".stage").nth(1)
     stage.scroll_into_view_if_needed()
-    page.wait_for_timeout(100)
+    frames(page, 2)
     box, second = stage.bounding_box(), page.locator(".handle").nth(3).bounding_box()
     page.mouse.move(second["x"] + second["width"] / 2, second["y"] + second["height"] / 2)
     page.mouse.down()
@@ -400,11 +378,11 @@ def test_the_blow_up_is_told(visit):
 def test_who_asked_for_stillness_sees_the_end_and_nothing_moves(visit):
     page = visit()
     assert "step 1,000 of 1,000" in page.inner_text(".score-lab")
-    page.wait_for_timeout(300)
-    frames = page.get_attribute(".score-lab", "data-frames")
-    page.wait_for_timeout(300)
-    assert page.get_attribute(".score-lab", "data-frames") == frames
-    assert int(frames) < 10
+    frames(page, 10)
+    drawn = page.get_attribute(".score-lab", "data-frames")
+    frames(page, 20)
+    assert page.get_attribute(".score-lab", "data-frames") == drawn
+    assert int(drawn) < 10
 
 
 # The ladder lab
@@ -479,22 +457,21 @@ def test_the_ladder_lab_tells_what_is_unstable(visit):
     page.wait_for_function("() => document.querySelector('.ladder-lab [role=status]').textContent.includes('unstable')")
 
 
-def test_frames_with_two_thousand_chains(chromium, address, record_property):
-    context = chromium.new_context(viewport=browser.WIDE)
-    page = context.new_page()
-    page.goto(f"{address}/index.html")
+def test_frames_with_two_thousand_chains(page, address, record_property):
+    page.goto(f"{address}/labs.html")
     page.wait_for_selector(".score-lab")
     page.evaluate(f"{model(page)}.set('speed', 1); {model(page)}.set('num_chains', 2000)")
-    page.wait_for_timeout(500)
     count = "Number(document.querySelector('.score-lab').dataset.frames)"
-    before, begun = page.evaluate(count), time.perf_counter()
-    page.wait_for_timeout(3000)
-    rate = (page.evaluate(count) - before) / (time.perf_counter() - begun)
+    page.wait_for_function(f"() => {count} > 10")  # what it costs to begin is behind it
+    before = page.evaluate(count)
+    with processor_time(page) as spent:
+        page.wait_for_function(f"() => {count} > {before} + 50")
+        drawn = page.evaluate(count) - before
     assert value(page, "running") is True
-    context.close()
-    record_property("frames per second", rate)
-    sys.stdout.write(f"two panels of 2,000 chains: {rate:.0f} frames a second\n")
-    assert rate > 10  # 30 and more on a core of its own; a busy machine may give less, not this little
+    frame = spent["page"] / drawn
+    record_property("seconds a frame", frame)
+    sys.stdout.write(f"two panels of 2,000 chains: {1000 * frame:.0f} ms a frame\n")
+    assert frame < 0.1  # ten a second
 
 
 # The widgets
@@ -568,49 +545,47 @@ def test_a_widgets_mixture_and_samples():
 
 
 NOTEBOOK = """
+import json
 from pathlib import Path
 from ncsn_lib.labs import ScoreLab
 lab = ScoreLab(num_chains=50)
 lab
 """
-TURN = """
-import asyncio, json
-lab.speed = 17
+READ = """
 said = [lab.step_size, lab.seed, None if lab.samples is None else list(lab.samples.shape)]
 _ = Path("said.json").write_text(json.dumps(said))
 """
 
 
-def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(chromium, tmp_path):
-    with notebook(chromium, tmp_path, (NOTEBOOK, TURN)) as page:
+def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(jupyterlab):
+    with notebook(jupyterlab, (NOTEBOOK, READ, "lab.speed = 17")) as (page, folder):
         page.wait_for_selector(".score-lab .status:not(:empty)")  # the run has ended
         page.locator(".score-lab").get_by_label("seed").fill("5")
         page.locator(".score-lab").get_by_label("seed").press("Enter")
         page.get_by_label("step size α", exact=True).focus()
         page.keyboard.press("ArrowRight")
-        run_cell(page, 1)
+        wait_for_python(page, 1, folder / "said.json", [0.11, 5, [50, 2]])
+        run_cell(page, 2)
         page.wait_for_function("() => document.querySelector('.score-lab [name=speed]').value == 17")
-        assert json.loads((tmp_path / "said.json").read_text()) == [0.11, 5, [50, 2]]
 
 
 LADDER = """
+import json
 from pathlib import Path
 from ncsn_lib.labs import LadderLab
 lab = LadderLab()
 lab
 """
-GIVE = """
-import json
+READ_LADDER = """
 _ = Path("said.json").write_text(json.dumps([lab.num_levels, len(lab.sigmas)]))
-lab.sigmas = [8, 4, 2, 1]
 """
 
 
-def test_python_and_the_ladder_turn_each_others_knobs_in_jupyterlab(chromium, tmp_path):
-    with notebook(chromium, tmp_path, (LADDER, GIVE)) as page:
+def test_python_and_the_ladder_turn_each_others_knobs_in_jupyterlab(jupyterlab):
+    with notebook(jupyterlab, (LADDER, READ_LADDER, "lab.sigmas = [8, 4, 2, 1]")) as (page, folder):
         page.locator(".ladder-lab").get_by_label("levels L", exact=True).focus()
         page.keyboard.press("ArrowRight")
-        run_cell(page, 1)
+        wait_for_python(page, 1, folder / "said.json", [11, 11])
+        run_cell(page, 2)
         page.wait_for_function("() => document.querySelectorAll('.ladder-lab tbody tr').length == 4")
         assert shown_numbers(page)[1] == [8, 4, 2, 1]
-        assert json.loads((tmp_path / "said.json").read_text()) == [11, 11]

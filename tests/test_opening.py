@@ -6,7 +6,16 @@ import sys
 
 import pytest
 import torch
-from lab_pages import SETTINGS, browser, check_with_axe, compute, make_lab_site, quiet_page, serve, visit_in, visits
+from lab_pages import (
+    SETTINGS,
+    browser,
+    check_with_axe,
+    compute,
+    frames,
+    processor_time,
+    visit_in,
+    visits,
+)
 
 from ncsn_lib import GaussianMixture, annealed_langevin_dynamics, geometric_sigmas
 from ncsn_lib.labs.base import IMPORT, STATIC
@@ -17,23 +26,11 @@ STEP = "Number(document.querySelector('.opening-lab .place').textContent.match(/
 LETTERS = "NCSN"
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with serve(make_lab_site(tmp_path_factory, ["opening"])) as served:
-        yield served
-
-
 @pytest.fixture
 def visit(chromium, address):
     """Opens a page with the opening; by default to a reader who asked for stillness, when the end is drawn."""
-    with visits(chromium, address, wait_for_samples) as open_page:
+    with visits(chromium, f"{address}/opening.html", wait_for_samples) as open_page:
         yield open_page
-
-
-@pytest.fixture(scope="module")
-def quiet(chromium, address):
-    with quiet_page(chromium, address) as page:
-        yield page
 
 
 def wait_for_samples(page):
@@ -143,7 +140,7 @@ def test_who_asked_for_stillness_sees_the_end_and_nothing_moves(visit):
     assert "step 480 of 480" in page.inner_text(".opening-lab")
     assert page.get_by_role("button", name="Pause").count() == 0
     before = page.evaluate(FRAMES)
-    page.wait_for_timeout(400)
+    frames(page, 20)
     assert page.evaluate(FRAMES) == before == 1
 
 
@@ -153,9 +150,9 @@ def test_it_walks_pauses_and_goes_on_by_keyboard(visit):
     page.get_by_role("button", name="Pause").focus()
     page.keyboard.press("Enter")
     assert page.evaluate(f"{MODEL}.get('running')") is False
-    step, frames = page.evaluate(f"[{STEP}, {FRAMES}]")
-    page.wait_for_timeout(300)
-    assert page.evaluate(f"[{STEP}, {FRAMES}]") == [step, frames]
+    step, drawn = page.evaluate(f"[{STEP}, {FRAMES}]")
+    frames(page, 20)
+    assert page.evaluate(f"[{STEP}, {FRAMES}]") == [step, drawn]
     assert page.evaluate("document.activeElement.textContent") == "Go on"
     page.keyboard.press("Space")
     page.wait_for_function(f"() => {STEP} > {step}")
@@ -172,34 +169,34 @@ def test_the_letters_stay_and_then_it_begins_again_with_the_next_seed(visit):
     page.wait_for_function(f"() => {MODEL}.get('samples')")
     page.get_by_role("button", name="Pause").click()
     stood = page.evaluate(FRAMES)
-    page.wait_for_timeout(500)
+    page.evaluate("() => new Promise(r => setTimeout(r, 3000))")  # 300, set later than the walk's own
+    frames(page, 20)
     assert page.evaluate(f"[{MODEL}.get('seed'), {FRAMES}]") == [1, stood]  # and cost nothing
     page.get_by_role("button", name="Go on").click()
     assert page.evaluate(f"{MODEL}.get('seed')") == 2
-    page.wait_for_function(f"() => {MODEL}.get('seed') === 3 && {FRAMES} > {stood + 20}")
+    page.wait_for_function(f"() => {MODEL}.get('seed') >= 3 && {FRAMES} > {stood}")
 
 
 def test_it_stops_where_it_is_not_seen(visit):
     page = visit(reduced_motion="no-preference")
     page.wait_for_function(f"() => {FRAMES} > 5")
     page.evaluate("document.body.style.paddingTop = '400vh'")  # the opening is below the window now
-    page.wait_for_timeout(200)
-    frames = page.evaluate(FRAMES)
-    page.wait_for_timeout(300)
-    assert page.evaluate(FRAMES) == frames
+    frames(page, 10)
+    drawn = page.evaluate(FRAMES)
+    frames(page, 20)
+    assert page.evaluate(FRAMES) == drawn
     page.evaluate("document.body.style.paddingTop = ''")
-    page.wait_for_function(f"() => {FRAMES} > {frames}")
+    page.wait_for_function(f"() => {FRAMES} > {drawn}")
     hide = """value => {
       Object.defineProperty(document, "hidden", { value, configurable: true });
       document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(hide, True)
-    page.wait_for_timeout(100)
-    frames = page.evaluate(FRAMES)
-    page.wait_for_timeout(300)
-    assert page.evaluate(FRAMES) == frames
+    drawn = page.evaluate(FRAMES)
+    frames(page, 20)
+    assert page.evaluate(FRAMES) == drawn
     page.evaluate(hide, False)
-    page.wait_for_function(f"() => {FRAMES} > {frames}")
+    page.wait_for_function(f"() => {FRAMES} > {drawn}")
 
 
 # What it costs
@@ -213,39 +210,24 @@ def needed(name):
     return found
 
 
-def test_a_page_loads_no_more_than_it_shows(chromium, address):
-    context = chromium.new_context()
-    page = context.new_page()
+def test_a_page_loads_no_more_than_it_shows(page, address):
     asked = []
     page.on("request", lambda request: asked.extend(re.findall(r"/_static/labs/([\w.]+)", request.url)))
-    page.goto(f"{address}/index.html")
+    page.goto(f"{address}/opening.html")
     browser.settle(page)
-    context.close()
     assert set(asked) == needed("mount.js") | needed("opening_lab.js") | {"labs.css"}
     size = sum((STATIC / name).stat().st_size for name in asked)
     assert size < 60_000
 
 
-TIMED = """
-const request = window.requestAnimationFrame;
-window.spent = [];
-window.requestAnimationFrame = (draw) => request((now) => {
-  const begun = performance.now();
-  draw(now);
-  window.spent.push(performance.now() - begun);
-});
-"""
-
-
-def test_a_frame_costs_little(chromium, address, record_property):
-    context = chromium.new_context(viewport=browser.WIDE)
-    page = context.new_page()
-    page.add_init_script(TIMED)
-    page.goto(f"{address}/index.html")
-    page.wait_for_function(f"() => document.querySelector('.opening-lab') && {FRAMES} > 100", polling=200)
-    spent = sorted(page.evaluate("window.spent"))
-    context.close()
-    median = spent[len(spent) // 2]
-    record_property("milliseconds a frame", median)
-    sys.stdout.write(f"steps and drawing: {median:.1f} ms a frame, {spent[-1]:.1f} at most\n")
-    assert median < 6  # of 16.7; on a core of its own it takes 1 to 2
+def test_a_frame_costs_little(page, address, record_property):
+    page.goto(f"{address}/opening.html")
+    page.wait_for_function(f"() => document.querySelector('.opening-lab') && {STEP} > 20")
+    before = page.evaluate(STEP)
+    with processor_time(page) as spent:
+        page.wait_for_function(f"() => {STEP} > {before} + 150")
+        taken = page.evaluate(STEP) - before
+    step = 1000 * spent["page"] / taken
+    record_property("milliseconds a step", step)
+    sys.stdout.write(f"a step and its drawing: {step:.1f} ms\n")
+    assert step < 6  # of 16.7, which are a frame; a busy machine draws fewer frames, not fewer steps

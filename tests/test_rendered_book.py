@@ -1,7 +1,8 @@
 """The browser gate: every page of the built book, in a Chromium that reaches no other machine.
 
-`defects` looks at one open page and returns what is wrong with it. The first test holds each page of the book to an
-empty list; the second one gives it pages that are broken on purpose, each in one way, and holds it to finding that.
+`defects` looks at one open page and returns what is wrong with it. One test holds each page of the book, which is
+loaded once, to an empty list, light and wide, then dark and narrow; another gives it pages that are broken on purpose,
+each in one way, and holds it to finding that.
 """
 
 import gzip
@@ -9,16 +10,15 @@ import hashlib
 import re
 import runpy
 import sys
-from pathlib import Path
-from types import SimpleNamespace
+from contextlib import closing, contextmanager
 
 import pytest
+from lab_pages import PATIENCE, ROOT, browser, new_context
 
-ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 VENDOR = ROOT / "book" / "assets" / "vendor"
-browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
 PAGES = browser.built_pages(HTML)
+BUILT = pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book` first")
 VISITS = {"light": browser.WIDE, "dark": browser.PHONE}
 
 # What one look at a settled page finds. Text that is not shown, and code, may hold TeX.
@@ -74,8 +74,10 @@ PICTURES = """view => [...view.querySelectorAll("img, canvas, svg")].filter(e =>
   .map(e => e.currentSrc || (e.toDataURL ? e.toDataURL() : e.outerHTML)).join()"""
 
 
-def still_sliders(page):
+def still_sliders(page, patience):
     """Move every slider that stands beside pictures by a key; return those that changed no picture."""
+    from playwright.sync_api import TimeoutError
+
     found = []
     for view in page.query_selector_all(".widget-subarea"):
         handle = view.query_selector("[role=slider], input[type=range]")
@@ -85,51 +87,69 @@ def still_sliders(page):
         last = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
         handle.focus()
         page.keyboard.press("ArrowLeft" if last else "ArrowRight")
-        for _ in range(20):
-            if view.evaluate(PICTURES) != before:
-                break
-            page.wait_for_timeout(50)
-        else:
+        try:
+            changed = f"([view, before]) => ({PICTURES})(view) !== before"
+            page.wait_for_function(changed, arg=[view, before], timeout=patience)
+        except TimeoutError:
             found.append("widget: a slider moves and its picture stays")
     return found
 
 
-def defects(chromium, address, name, scheme):
-    """What is wrong with a page, in one colour scheme, at both widths."""
-    found = []
-    context = chromium.new_context(color_scheme=scheme, viewport=VISITS[scheme])
-    page = browser.listen(context, address, found)
-    page.goto(f"{address}/{name}")
-    page.wait_for_function("() => !document.querySelector('meta[http-equiv=refresh]')")  # index.html leads on
-    page.wait_for_load_state()
-    browser.settle(page)
-    page.wait_for_timeout(150)  # for what comes late
-    found += page.evaluate(LOOK) + still_sliders(page)
+@contextmanager
+def opened(chromium, address, name, patience=PATIENCE):
+    """A page, loaded; gives a function of the colour scheme, which returns what is wrong with it."""
+    said = []
+    with closing(new_context(chromium, viewport=browser.WIDE)) as context:
+        page = browser.listen(context, address, said)
+        page.goto(f"{address}/{name}")
+        page.wait_for_function("() => !document.querySelector('meta[http-equiv=refresh]')")  # index.html leads on
+        page.wait_for_load_state()
+        browser.settle(page, patience)
+        yield lambda scheme: said + defects(page, scheme, patience)
+
+
+def defects(page, scheme, patience):
+    """What is seen to be wrong with a page, in one colour scheme, at both widths."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(VISITS[scheme])
+    browser.settle(page, patience)
+    found = page.evaluate(LOOK) + still_sliders(page, patience)
     for viewport in (browser.WIDE, browser.PHONE):
         page.set_viewport_size(viewport)
-        page.wait_for_timeout(60)
+        browser.rest(page)
         if (too_wide := page.evaluate(WIDTH)) > 1:
             found.append(f"width: {too_wide} px wider than a window of {viewport['width']} px")
-    context.close()
     return found
 
 
 @pytest.fixture(scope="module")
 def address():
+    """Where the built book is served."""
     with browser.local_server(HTML) as served:
         yield served
 
 
-@pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book` first")
+@pytest.fixture(scope="module")
+def look(chromium, address, request):
+    """A page of the book, which stays open for all looks at it."""
+    with opened(chromium, address, request.param) as look:
+        yield look
+
+
+@BUILT
 def test_the_book_is_whole():
-    assert "index.html" in PAGES
-    assert len(PAGES) >= 5
+    sources = runpy.run_path(str(ROOT / "book" / "_tools" / "chapters.py"))["pages"]()
+    wanted = {source.relative_to(ROOT).with_suffix(".html").as_posix() for source in sources}
+    assert set(PAGES) == wanted | {"index.html", "search.html"}
 
 
+@BUILT
 @pytest.mark.parametrize("scheme", VISITS)
-@pytest.mark.parametrize("name", PAGES or [pytest.param("", marks=pytest.mark.skip("the book is not built"))])
-def test_page(chromium, address, name, scheme):
-    assert defects(chromium, address, name, scheme) == []
+@pytest.mark.parametrize(
+    "look", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PAGES], indirect=True
+)
+def test_page(look, scheme):
+    assert look(scheme) == []
 
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
@@ -137,8 +157,9 @@ VIEW = '<script type="application/vnd.jupyter.widget-view+json">{}</script>'
 SLIDER = (
     '<div class="widget-subarea"><div class="jupyter-widgets"><input type="range" {}><img alt="a" src="{}"></div></div>'
 )
-MOVED = "oninput=\"this.nextSibling.src=this.nextSibling.src.replace('AAAP', 'AAEP')\""
-SOUND = f'<p>A sound page.</p><img alt="a dot" src="{PIXEL}">{VIEW}{SLIDER.format(MOVED, PIXEL)}'
+MOVED = "oninput=\"this.nextSibling.src += '#'\""
+DARK = "<style>@media (prefers-color-scheme: dark) { body { background: #000 !important; color: #fff } }</style>"
+SOUND = f'{DARK}<p>A sound page.</p><img alt="a dot" src="{PIXEL}">{VIEW}{SLIDER.format(MOVED, PIXEL)}'
 BROKEN = {
     "outside": '<img alt="a" src="https://example.org/a.png">',
     "script": "<script>undefined_function()</script>",
@@ -174,15 +195,32 @@ def broken_book(tmp_path_factory):
         yield served
 
 
-def test_the_gate_passes_a_sound_page(chromium, broken_book):
-    assert defects(chromium, broken_book, "0.html", "light") == []
+@pytest.mark.parametrize("scheme", VISITS)
+def test_the_gate_passes_a_sound_page(chromium, broken_book, scheme):
+    with opened(chromium, broken_book, "0.html") as look:
+        assert look(scheme) == []
 
 
 @pytest.mark.parametrize("number", range(len(BROKEN)), ids=list(BROKEN))
 def test_the_gate_finds(chromium, broken_book, number):
     wanted = list(BROKEN)[number]
-    found = defects(chromium, broken_book, f"{number + 1}.html", "light")
+    with opened(chromium, broken_book, f"{number + 1}.html", patience=1000) as look:
+        found = look("light")
     assert any(line.startswith(wanted) for line in found), found
+
+
+def test_each_look_tells_what_went_wrong_on_load_and_the_second_what_is_wrong_in_the_dark(chromium, broken_book):
+    with opened(chromium, broken_book, f"{1 + list(BROKEN).index('missing')}.html") as look:
+        light, dark = look("light"), look("dark")
+    assert any(line.startswith("missing") for line in light)
+    assert set(dark) - set(light) == {"contrast: the page does not follow the reader's light or dark"}
+    assert set(light) <= set(dark)
+
+
+def test_what_a_file_is_does_not_depend_on_the_machine(monkeypatch):
+    monkeypatch.setattr("mimetypes.guess_type", lambda *_: ("text/plain", None))
+    for name, kind in (("a.js", "javascript"), ("a.mjs", "javascript"), ("a.wasm", "wasm"), ("a.css", "css")):
+        assert kind in browser.QuietHandler.guess_type(browser.QuietHandler, name)
 
 
 def test_vendored_files_are_as_published():
@@ -204,18 +242,17 @@ def test_packed_vendored_files_hold_what_was_published():
         assert re.search(rf"{re.escape(path.stem)}` \((?:SHA-256 )?`{inner}`\)", listed), path.name
 
 
-@pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book` first")
+@BUILT
 def test_the_first_view_of_the_labs_page_is_light(chromium, address, record_property):
     """What a host that compresses sends before a reader has pressed anything: at most 2 MB, no runtime, no weights."""
-    context = chromium.new_context(viewport=browser.WIDE)
-    page, loads = browser.listen(context, address, []), {}
-    page.on("response", lambda response: loads.setdefault(response.url, len(gzip.compress(response.body()))))
-    page.goto(f"{address}/book/labs.html")
-    browser.settle(page)
-    page.wait_for_selector(".denoiser-lab button.main:has-text('MB')")
+    with closing(new_context(chromium, viewport=browser.WIDE)) as context:
+        page, loads = browser.listen(context, address, []), {}
+        page.on("response", lambda response: loads.setdefault(response.url, len(gzip.compress(response.body()))))
+        page.goto(f"{address}/book/labs.html")
+        browser.settle(page)
+        page.wait_for_selector(".denoiser-lab button.main:has-text('MB')")
     total = sum(loads.values())
     record_property("bytes of the first view", total)
     sys.stdout.write(f"first view of the labs page: {total / 1e6:.2f} MB in {len(loads)} files\n")
     assert total <= 2e6
     assert not [url for url in loads if url.endswith((".gz", ".mjs"))]
-    context.close()

@@ -8,10 +8,19 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge", "chrome")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE = 150_000  # ms; a busy machine may take long for a page, and longer for a kernel
+# What a browser refuses or misreads under another name; Windows would ask its registry.
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".svg": "image/svg+xml",
+}
 
 
 def find_chromium():
@@ -28,7 +37,13 @@ def built_pages(html):
     return sorted(page.as_posix() for page in found if page.parts[0] not in ("_static", "_sources"))
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
+class BookHandler(SimpleHTTPRequestHandler):
+    """Serves files by the types that they have on every machine."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | TYPES
+
+
+class QuietHandler(BookHandler):
     """Serves files without a line on the terminal for each."""
 
     def log_message(self, *arguments):
@@ -47,16 +62,18 @@ def local_server(html):
 
 
 def launch(browser_type, executable, *arguments):
-    """Start a browser of Playwright's type, with more arguments on its command line."""
+    """Start a browser of Playwright's type, with more arguments on its command line; it finds this machine alone."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return browser_type.launch(
-        executable_path=executable, args=["--no-sandbox", *arguments] if is_root else list(arguments)
-    )
+    alone = ["--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    sandbox = ["--no-sandbox"] if is_root else []
+    return browser_type.launch(executable_path=executable, args=[*alone, *sandbox, *arguments])
 
 
 @contextmanager
 def chromium(executable):
     """Start the browser, without a window; gives Playwright's browser."""
+    from playwright.sync_api import sync_playwright  # here, since who only serves the book needs none
+
     with sync_playwright() as playwright:
         browser = launch(playwright.chromium, executable)
         yield browser
@@ -64,31 +81,48 @@ def chromium(executable):
 
 
 def listen(context, address, found):
-    """Note what a page says to its console, and whom it calls; only this machine answers."""
+    """A new page that notes what it says to its console, and whom it calls besides the address."""
     page = context.new_page()
-
-    def answer(route):
-        found.append(f"outside: {route.request.url}")
-        route.abort()
-
-    context.route(lambda url: not url.startswith((f"{address}/", "data:", "blob:")), answer)
+    ours = (f"{address}/", "data:", "blob:")
+    page.on("request", lambda r: None if r.url.startswith(ours) else found.append(f"outside: {r.url}"))
     page.on("pageerror", lambda error: found.append(f"script: {error}"))
     page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
     page.on("response", lambda r: found.append(f"missing: {r.status} {r.url}") if r.status >= 400 else None)
     return page
 
 
-def settle(page):
-    """Wait until a page has done what it does on load: fonts, mathematics, widgets, pictures."""
+def settle(page, patience=PATIENCE):
+    """Wait, as long as patience lasts, for what a page does on load: fonts, mathematics, widgets, pictures."""
+    page.evaluate(
+        """async patience => {
+          const wait = (ms) => new Promise(r => setTimeout(r, ms));
+          const end = performance.now() + patience;
+          const loaded = async () => {
+            await document.fonts.ready;
+            if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
+            const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
+            const alive = () => document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
+            const labs = () => document.querySelectorAll("[data-lab]:not(:has(> .ncsn-lab))").length;
+            while ((alive() < views.length || labs()) && performance.now() < end) await wait(20);
+            await Promise.all([...document.images].filter(i => i.src).map(i => i.decode().catch(() => 0)));
+          };
+          await Promise.race([loaded(), wait(patience)]);
+        }""",
+        patience,
+    )
+    rest(page)
+
+
+def rest(page):
+    """Wait until a page has drawn what it was told to, and what moves for a while has arrived."""
     page.evaluate(
         """async () => {
-          await document.fonts.ready;
-          if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
-          const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
-          const alive = () => document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
-          const labs = () => document.querySelectorAll("[data-lab]:not(:has(> .ncsn-lab))").length;
-          for (let i = 0; i < 80 && (alive() < views.length || labs()); i++) await new Promise(r => setTimeout(r, 50));
-          await Promise.all([...document.images].filter(i => i.src).map(i => i.decode().catch(() => 0)));
-          await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)));
+          const frame = () => new Promise(r => requestAnimationFrame(r));
+          const ends = (a) => a.playState === "running" && Number.isFinite(a.effect.getComputedTiming().endTime);
+          await frame();
+          await frame();
+          await Promise.allSettled(document.getAnimations().filter(ends).map(a => a.finished));
+          await frame();
+          await new Promise(r => requestIdleCallback(r, { timeout: 1000 })); // what draws all the time is never idle
         }"""
     )

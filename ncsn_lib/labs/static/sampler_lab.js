@@ -182,6 +182,7 @@ class SamplerLab {
   }
 
   pause() {
+    clearTimeout(this.timer);
     this.paused = true;
     this.turn += 1;
     this.scope.write({ running: false });
@@ -233,6 +234,7 @@ class SamplerLab {
 
   /** Sample to the end, or until something stops it. */
   async go() {
+    clearTimeout(this.timer); // two runs would take their steps of one walk
     this.turn += 1;
     const turn = this.turn;
     this.paused = false;
