@@ -1,6 +1,7 @@
 """Every experiment's constants, beside the sentence that gives them. One recipe, one experiment."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -278,11 +279,7 @@ class Recipe:
 
     def size(self) -> tuple[int, int]:
         """The network's parameters, and the floating-point operations of a call for one image; nothing is computed."""
-        sigmas = self.noise.sigmas()
-        with torch.device("meta"):
-            network = self.network.build(sigmas, self.image_shape).to("meta")
-            x, sigma = torch.empty(1, *self.image_shape), torch.empty(1)
-        return sum(p.numel() for p in network.parameters()), count_flops(lambda: network(x, sigma))
+        return _size(self.network, self.noise, self.image_shape)
 
     def training_operations(self) -> int:
         """The floating-point operations of the whole training."""
@@ -317,6 +314,15 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
     return RECIPES[name]
+
+
+@functools.cache  # counting takes a second, and recipes share networks
+def _size(settings: Any, noise: NoiseSettings, image_shape: tuple[int, ...]) -> tuple[int, int]:
+    sigmas = noise.sigmas()
+    with torch.device("meta"):
+        network = settings.build(sigmas, image_shape).to("meta")
+        x, sigma = torch.empty(1, *image_shape), torch.empty(1)
+    return sum(p.numel() for p in network.parameters()), count_flops(lambda: network(x, sigma))
 
 
 def _plain(value: Any) -> Any:
