@@ -294,13 +294,10 @@ def wait_for_python(page, number, said, wanted):
     assert told == wanted
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Keep the tests together that share a page with a loaded network, or JupyterLab."""
-    for item in items:
-        for name in {"loaded", "jupyterlab"} & set(item.fixturenames):
-            where = f"{item.path.stem} " if name == "loaded" else ""
-            item.add_marker(pytest.mark.xdist_group(f"{where}{name}"))
+    for name in {"loaded", "jupyterlab"} & set(item.fixturenames):
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} loaded" if name == "loaded" else name))
 
 
 @pytest.hookimpl(wrapper=True)
