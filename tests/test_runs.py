@@ -321,7 +321,7 @@ def sums(folder):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a thing of POSIX")
 def test_kill_at_random_moments_then_resume(tmp_path):
     """kill -9, resume, and again: the end is that of the uninterrupted run, bit for bit, file by file."""
-    num_steps = 100 * KILLS
+    num_steps = 40 * KILLS
     options = f"--training.num-steps {num_steps} --training.batch-size 8 --checkpoint-every 3".split()
     options += ["--network.widths", "8"] if KILLED == "digits" else []  # another recipe keeps its network
 
@@ -331,10 +331,12 @@ def test_kill_at_random_moments_then_resume(tmp_path):
     assert wait_for_end(start(tmp_path / "whole")) == 0
     folder, generator = tmp_path / "cut", random.Random(0)
     for _ in range(KILLS):
-        before = list_checkpoints(folder)[-1:]
-        process = start(folder)
-        wait_for(lambda before=before: list_checkpoints(folder)[-1:] != before, process.is_alive)
-        time.sleep(generator.uniform(0, 0.25))
+        process, moments = start(folder), []
+        for _ in range(2):
+            before = list_checkpoints(folder)[-1:]
+            wait_for(lambda before=before: list_checkpoints(folder)[-1:] != before, process.is_alive)
+            moments.append(time.perf_counter())
+        time.sleep(generator.uniform(0, 2) * (moments[1] - moments[0]))  # in the next six steps, or their checkpoints
         process.kill()
         assert wait_for_end(process) == -signal.SIGKILL, "it ended before it could be killed"
     assert wait_for_end(start(folder)) == 0
