@@ -1,5 +1,6 @@
 # Every target calls a small Python script that runs on Windows too: see README.md.
 PYTHON ?= python3
+export NCSN_TORCH ?= $(TORCH)
 ifeq ($(OS),Windows_NT)
 VENV := .venv/Scripts/python
 else
@@ -16,7 +17,8 @@ help:
 	@echo "make serve    show the built book on localhost"
 	@echo "make refresh  execute the chapters that changed and write their notebooks"
 	@echo "make clean    remove what was built (the environment stays)"
-	@echo "Another Python: make PYTHON=python3.12 book. Some checks only: make test CHECKS=\"lint unit\""
+	@echo "Another Python: make PYTHON=python3.12 book. A smaller torch, without CUDA: make TORCH=cpu book."
+	@echo "Some checks only: make test CHECKS=\"lint unit\""
 
 setup:
 	@$(PYTHON) book/_tools/setup.py

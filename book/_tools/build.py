@@ -4,8 +4,9 @@
     python book/_tools/build.py --fresh    everything, every chapter executed again
 
 A warning is an error. Chapters are executed first, as many at a time as there are cores, the slowest first, and their
-outputs kept by jupyter-cache, where Sphinx finds them. The cache looks at a chapter's code alone; so what it keeps is
-dropped where the library or a stored result changed. After a build that failed, and when the
+outputs kept by jupyter-cache, where Sphinx finds them. What nbval has executed (keep_outputs.py) is not executed again.
+The first chapter that fails ends the others. The cache looks at a chapter's code alone; so what it keeps is dropped
+where the modules it imports or a stored result changed. After a build that failed, and when the
 style, the configuration or the table of contents changed, every page is written again: Sphinx would neither
 repeat its warnings nor copy the changed assets otherwise. All that Sphinx said is in _build/build.log.
 """
@@ -17,33 +18,33 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import nbformat
 from chapters import (
     BOOK,
+    BUILD,
+    EXECUTED,
     HTML,
-    QUIET,
     ROOT,
-    RUN_TIMES,
     chapter_key,
     chapters,
     command_line,
     digest,
     files_below,
     library_digest,
+    run_times,
     say,
     share_cores,
     use_utf8,
 )
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from jupyter_cache.executors.utils import single_nb_execution
+from kernels import chapter_client, faults, stop_all, take_outputs, use_own_folders
 from myst_nb.core.read import read_myst_markdown_notebook
 
-BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
-TIMEOUT = 600  # seconds, for a cell
 STATE = BUILD / "state.json"
 LOG = BUILD / "build.log"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -74,45 +75,76 @@ def drop_stale_outputs(old, new):
     return stale
 
 
+def keep(cache, page, notebook, seconds):
+    """Put an executed chapter where Sphinx finds it."""
+    bundle = CacheBundleIn(notebook, str(page), data={"execution_seconds": seconds})
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def executed_by_nbval(page, notebook):
+    """Give a chapter the outputs that nbval kept, if nothing they depend on changed; the seconds, None if it did."""
+    path = EXECUTED / f"{page.stem}.ipynb"
+    if not path.exists():
+        return None
+    executed = nbformat.read(path, as_version=4)
+    if executed.metadata.executed.key != chapter_key(page) or not take_outputs(notebook, executed):
+        return None
+    if "widgets" in executed.metadata:
+        notebook.metadata.widgets = executed.metadata.widgets
+    return executed.metadata.executed.seconds
+
+
 def not_cached(cache):
-    """The chapters that the cache holds no outputs of, as notebooks, the slowest first."""
-    seconds = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
+    """The chapters that neither the cache nor nbval holds outputs of, as notebooks, the slowest first."""
+    seconds = run_times()
     missing = []
     for page in chapters():
         notebook = read_myst_markdown_notebook(page.read_text(encoding="utf-8"), add_source_map=True, path=page)
         try:
             cache.match_cache_notebook(notebook)
         except KeyError:
-            missing.append((page, notebook))
+            if (took := executed_by_nbval(page, notebook)) is None:
+                missing.append((page, notebook))
+            else:
+                keep(cache, page, notebook, took)
     return sorted(missing, key=lambda pair: -seconds.get(pair[0].stem, {}).get("seconds", 0))
 
 
-def execute_chapters():
-    """Execute what is not cached, several at a time; return the names of the chapters that failed."""
+def execute_chapters(only_executed=False):
+    """Execute what is not cached, several at a time; return the name of a chapter that failed, if one did."""
     cache = get_cache(str(CACHE))
     missing = not_cached(cache)
     if not missing:
-        return []
+        return None
+    if only_executed:
+        say("\nnbval has kept no outputs of these chapters as they stand:", *(page.stem for page, _ in missing))
+        return missing[0][0].stem
     workers = share_cores(len(missing))
     say(f"Executing {len(missing)} chapters, {workers} at a time ...")
-    failed = []
+    use_own_folders()
+    clients = []
 
-    def execute(pair):
-        page, notebook = pair
-        return page, single_nb_execution(
-            notebook, cwd=str(BOOK), timeout=TIMEOUT, allow_errors=False, extra_arguments=QUIET
-        )
+    def execute(page, notebook):
+        client = chapter_client(notebook)
+        clients.append(client)
+        begun = time.perf_counter()
+        client.execute()
+        return page, notebook, time.perf_counter() - begun
 
     with ThreadPoolExecutor(workers) as pool:
-        for page, result in pool.map(execute, missing):
-            if result.err is not None:
-                failed.append(page.stem)
-                say("\n".join([f"\n{page.stem} failed:", *ANSI.sub("", str(result.err)).splitlines()[-20:]]))
-                continue
-            say(f"    {page.stem}: {result.time:.0f} s")
-            bundle = CacheBundleIn(result.nb, str(page), data={"execution_seconds": result.time})
-            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    return failed
+        futures = {pool.submit(execute, *pair): pair[0].stem for pair in missing}
+        for future in as_completed(futures):
+            error = future.exception()
+            problems = ANSI.sub("", str(error)).splitlines()[-20:] if error else faults(future.result()[1])
+            if problems:
+                say("\n".join([f"\n{futures[future]} failed:", *problems]))
+                pool.shutdown(wait=False, cancel_futures=True)
+                stop_all(clients, futures)
+                return futures[future]
+            page, notebook, seconds = future.result()
+            say(f"    {page.stem}: {seconds:.0f} s")
+            keep(cache, page, notebook, seconds)
+    return None
 
 
 def run_sphinx(everything):
@@ -139,7 +171,7 @@ def run_sphinx(everything):
     return process.wait(), warnings
 
 
-def build(fresh):
+def build(fresh, only_executed):
     """Build; return the exit status."""
     started = time.perf_counter()
     old = json.loads(STATE.read_text()) if STATE.exists() and not fresh else {}
@@ -156,10 +188,10 @@ def build(fresh):
         say("Executed again, because the library or a stored result changed:", *stale)
     BUILD.mkdir(exist_ok=True)
     STATE.write_text(json.dumps(new | {"good": False}, indent=1))
-    failed = execute_chapters()
+    failed = execute_chapters(only_executed)
     say(f"Chapters: {time.perf_counter() - started:.0f} s.")
     if failed:
-        say("\nNot built. Failed:", *failed)
+        say(f"\nNot built: {failed} failed.")
         return 1
     status, warnings = run_sphinx(everything)
     seconds = time.perf_counter() - started
@@ -176,7 +208,9 @@ def main():
     use_utf8()
     parser = command_line(__doc__)
     parser.add_argument("--fresh", action="store_true", help="forget the last build and every cached output")
-    return build(parser.parse_args().fresh)
+    parser.add_argument("--executed", action="store_true", help="fail where a chapter would have to be executed")
+    arguments = parser.parse_args()
+    return build(arguments.fresh, arguments.executed)
 
 
 if __name__ == "__main__":

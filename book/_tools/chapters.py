@@ -1,18 +1,26 @@
 """What the book's tools share: where things are, which pages exist, what a chapter's outputs depend on."""
 
 import argparse
+import ast
 import hashlib
+import json
 import os
 import sys
+import tempfile
+from functools import cache
+from modulefinder import ModuleFinder
 from pathlib import Path
 
+import jupytext
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 RESULTS = BOOK / "results"
 RUN_TIMES = RESULTS / "run_times.json"
-HTML = ROOT / "_build" / "html"
+BUILD = ROOT / "_build"
+HTML = BUILD / "html"
+EXECUTED = BUILD / "executed"  # notebooks as nbval executed them
 
 # Without it the kernel's debugger writes to stderr.
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
@@ -48,16 +56,40 @@ def files_below(folder, pattern="*"):
 
 
 def library_digest():
-    """Changes when the library or the tested versions change; no chapter's cell imports the labs."""
+    """Changes when the library or the tested versions change; no page but the labs' is made from the labs."""
     library = [path for path in files_below(ROOT / "ncsn_lib", "*.py") if "labs" not in path.parts]
     return digest([*library, ROOT / "requirements.lock"])
 
 
+@cache
+def imported_files(modules):
+    """The files of the library that these of its modules lead to, through whatever they import."""
+    finder = ModuleFinder(path=[str(ROOT)])
+    code = compile("".join(f"import {module}\n" for module in modules), "cells", "exec")
+    finder.scan_code(code, finder.add_module("__main__"))
+    files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
+    return [file for file in files if file.is_relative_to(ROOT / "ncsn_lib")]
+
+
+def imported_modules(page):
+    """The modules of the library that a chapter's cells import by name, sorted."""
+    cells = [cell.source for cell in jupytext.read(page).cells if cell.cell_type == "code"]
+    names = set()
+    for node in ast.walk(ast.parse("\n".join(cells))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    places = {name: ROOT.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "ncsn_lib"}
+    return tuple(sorted(n for n, place in places.items() if place.is_dir() or place.with_suffix(".py").exists()))
+
+
 def chapter_key(page, with_run_times=True):
-    """What a chapter's outputs depend on besides its cells: the library, and the results that it names."""
+    """What a chapter's outputs depend on besides its cells: the modules it imports, and the results that it names."""
     text = page.read_text(encoding="utf-8")
     used = [p for p in files_below(RESULTS) if p.name in text and (with_run_times or p != RUN_TIMES)]
-    return hashlib.sha256((library_digest() + digest(used)).encode()).hexdigest()[:16]
+    made_from = [*imported_files(imported_modules(page)), *used, ROOT / "requirements.lock"]
+    return digest(made_from)[:16]
 
 
 def machine():
@@ -77,6 +109,22 @@ def share_cores(tasks):
     workers = max(1, min(cores(), tasks, 4))  # a kernel takes about 1 GB
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // workers))  # threads that wait for one another waste both
     return workers
+
+
+def run_times():
+    """What was measured before, by chapter."""
+    return json.loads(RUN_TIMES.read_text(encoding="utf-8")) if RUN_TIMES.exists() else {}
+
+
+def write_whole(path, text):
+    """Replace a file in one step: a reader sees the old one or the new one, never a part."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8",
+                                     newline="\n") as part:  # fmt: skip
+        part.write(text)
+        part.flush()
+        os.fsync(part.fileno())
+    os.chmod(part.name, 0o644)
+    os.replace(part.name, path)
 
 
 def command_line(description):

@@ -14,7 +14,6 @@ took, where and with what is kept in book/results/run_times.json. The ledger's p
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -27,8 +26,20 @@ from pathlib import Path
 import jupytext
 import ledger
 import nbformat
-from chapters import BOOK, QUIET, ROOT, RUN_TIMES, chapter_key, chapters, command_line, machine, say, use_utf8
-from nbclient import NotebookClient
+from chapters import (
+    BOOK,
+    ROOT,
+    RUN_TIMES,
+    chapter_key,
+    chapters,
+    command_line,
+    machine,
+    run_times,
+    say,
+    use_utf8,
+    write_whole,
+)
+from kernels import chapter_client, take_outputs, use_own_folders
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 METADATA = {
@@ -36,7 +47,6 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
-TIMEOUT = 600
 
 
 def read_source(page):
@@ -52,12 +62,8 @@ def read_source(page):
 def execute(page):
     """Run a chapter; return its notebook and the seconds it took."""
     notebook = read_source(page)
-    client = NotebookClient(
-        notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False, store_widget_state=False,
-        extra_arguments=QUIET, resources={"metadata": {"path": str(page.parent)}},
-    )  # fmt: skip
     started = time.perf_counter()
-    client.execute()
+    chapter_client(notebook, store_widget_state=False).execute()
     seconds = time.perf_counter() - started
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -76,22 +82,6 @@ def make_repeatable(output):
             data["text/html"] = data["text/html"].replace(old, f"{number:032x}")
 
 
-def write_atomically(path, text):
-    """Replace a file in one step: a reader sees the old one or the new one, never a part."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8",
-                                     newline="\n") as part:  # fmt: skip
-        part.write(text)
-        part.flush()
-        os.fsync(part.fileno())
-    os.chmod(part.name, 0o644)
-    os.replace(part.name, path)
-
-
-def run_times():
-    """What was measured before, by chapter."""
-    return json.loads(RUN_TIMES.read_text(encoding="utf-8")) if RUN_TIMES.exists() else {}
-
-
 def record(page, seconds, key):
     """Keep how long a chapter took, on which machine, with which versions, on which day."""
     names = {chapter.stem for chapter in chapters()}
@@ -105,7 +95,7 @@ def record(page, seconds, key):
         "made_from": key,
     }
     RUN_TIMES.parent.mkdir(exist_ok=True)
-    write_atomically(RUN_TIMES, json.dumps(times, indent=1, sort_keys=True) + "\n")
+    write_whole(RUN_TIMES, json.dumps(times, indent=1, sort_keys=True) + "\n")
 
 
 def differences(page):
@@ -158,18 +148,13 @@ def format_cells(page):
             text = text.replace(f"{old}\n```", f"{new}\n```", 1)
     if text != page.read_text(encoding="utf-8"):
         say(f"{page.name}: code formatted")
-        write_atomically(page, text)
+        write_whole(page, text)
 
 
 def keep_outputs(page):
     """Give the changed prose to a notebook whose code is unchanged; return it, or None where code changed."""
     source, old = read_source(page), nbformat.read(page.with_suffix(".ipynb"), as_version=4)
-    code, old_code = ([c for c in book.cells if c.cell_type == "code"] for book in (source, old))
-    if [c.source for c in code] != [c.source for c in old_code]:
-        return None
-    for cell, ran in zip(code, old_code, strict=True):
-        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
-    return source
+    return source if take_outputs(source, old) else None
 
 
 def outdated(page):
@@ -181,7 +166,7 @@ def outdated(page):
 def refresh(page, forced=False):
     """Write one chapter's notebook, executed where that is needed; return whether that succeeded."""
     if not forced and not outdated(page) and (notebook := keep_outputs(page)):
-        write_atomically(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+        write_whole(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
         say(f"{page.stem}: only text changed, outputs kept")
         return True
     say(f"{page.stem}: executing ...")
@@ -191,7 +176,7 @@ def refresh(page, forced=False):
     except (CellExecutionError, CellTimeoutError) as error:
         say(f"{page.stem}: FAILED, its notebook is left as it was\n{error}")
         return False
-    write_atomically(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+    write_whole(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
     record(page, seconds, key)
     say(f"{page.stem}: {seconds:.0f} s")
     return True
@@ -225,6 +210,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.check:
         return check(chapters())
+    use_own_folders()
     ledger.write()
     if arguments.format:
         for page in chapters():

@@ -2,14 +2,15 @@
 
 import sys
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
+from browser import BookHandler
 from chapters import HTML, command_line, say, use_utf8
 
 
 def open_server(port):
     """Listen on the port asked for, or on a free one where it is taken."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(HTML))
+    handler = partial(BookHandler, directory=str(HTML))
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError:
