@@ -1,7 +1,7 @@
 """What the tests in a browser share, a plugin of pytest: the browser, pages with labs on them, one JupyterLab.
 
 The pages are made by Sphinx with the book's own extension and served below a sub-path. What takes long to make is made
-once, and where pytest-xdist spreads the tests (`--dist loadgroup`) those that share it run in one process.
+once, and where pytest-xdist spreads the tests, whole files of them (`--dist loadfile`) keep what they share.
 """
 
 import json
@@ -292,12 +292,6 @@ def wait_for_python(page, number, said, wanted):
         run_cell(page, number)
         told = json.loads(said.read_text())
     assert told == wanted
-
-
-def pytest_itemcollected(item):
-    """Keep the tests together that share a page with a loaded network, or JupyterLab."""
-    for name in {"loaded", "jupyterlab"} & set(item.fixturenames):
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} loaded" if name == "loaded" else name))
 
 
 @pytest.hookimpl(wrapper=True)

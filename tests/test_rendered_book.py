@@ -114,9 +114,9 @@ def defects(page, scheme, patience):
     page.set_viewport_size(VISITS[scheme])
     browser.settle(page, patience)
     found = page.evaluate(LOOK) + still_sliders(page, patience)
-    for viewport in (browser.WIDE, browser.PHONE):
+    for viewport in sorted(VISITS.values(), key=lambda viewport: viewport != VISITS[scheme]):
         page.set_viewport_size(viewport)
-        browser.rest(page)
+        browser.rest(page, patience)
         if (too_wide := page.evaluate(WIDTH)) > 1:
             found.append(f"width: {too_wide} px wider than a window of {viewport['width']} px")
     return found
@@ -145,9 +145,7 @@ def test_the_book_is_whole():
 
 @BUILT
 @pytest.mark.parametrize("scheme", VISITS)
-@pytest.mark.parametrize(
-    "look", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PAGES], indirect=True
-)
+@pytest.mark.parametrize("look", PAGES, indirect=True)
 def test_page(look, scheme):
     assert look(scheme) == []
 
@@ -246,11 +244,12 @@ def test_packed_vendored_files_hold_what_was_published():
 def test_the_first_view_of_the_labs_page_is_light(chromium, address, record_property):
     """What a host that compresses sends before a reader has pressed anything: at most 2 MB, no runtime, no weights."""
     with closing(new_context(chromium, viewport=browser.WIDE)) as context:
-        page, loads = browser.listen(context, address, []), {}
-        page.on("response", lambda response: loads.setdefault(response.url, len(gzip.compress(response.body()))))
+        page, responses = browser.listen(context, address, []), []
+        page.on("response", responses.append)
         page.goto(f"{address}/book/labs.html")
         browser.settle(page)
         page.wait_for_selector(".denoiser-lab button.main:has-text('MB')")
+        loads = {response.url: len(gzip.compress(response.body())) for response in responses}
     total = sum(loads.values())
     record_property("bytes of the first view", total)
     sys.stdout.write(f"first view of the labs page: {total / 1e6:.2f} MB in {len(loads)} files\n")

@@ -295,20 +295,20 @@ def test_sixteen_digits_while_the_page_stays_alive(visit, record_property):
     assert sampling["page"] < 1
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(visit, address):
+def test_nothing_is_loaded_before_it_is_asked_for(visit):
     page = visit()
     loads = []
-    page.on("response", lambda response: loads.append((response.url.split("/")[-1], len(response.body()))))
+    page.on("response", loads.append)
     label = page.locator("button.main").inner_text()
     page.reload()
-    page.wait_for_selector("button.main:has-text('MB')")
-    before = [name for name, _ in loads]
+    wait_for_size(page)
+    before = [name_of(response) for response in loads]
     assert "page_kernel.js" in before
     assert not [name for name in before if name.endswith((".gz", ".mjs"))]
-    loads.clear()
     press_run(page)
-    size = sum(length for name, length in loads if name.endswith(".gz"))
-    assert {name for name, _ in loads} >= {
+    after = loads[len(before) :]
+    size = sum(len(response.body()) for response in after if name_of(response).endswith(".gz"))
+    assert {name_of(response) for response in after} >= {
         "ort.wasm.bundle.min.mjs",
         "ort-wasm-simd-threaded.wasm.gz",
         "mnist_small_wide.onnx.gz",
@@ -316,6 +316,10 @@ def test_nothing_is_loaded_before_it_is_asked_for(visit, address):
     assert label == f"Load the network ({size / 1e6:.1f} MB) and run"
     assert page.locator("button.main").inner_text() == "Run"
     assert page.locator(".loading").is_hidden()
+
+
+def name_of(response):
+    return response.url.rpartition("/")[2]
 
 
 def test_progress_is_told(visit):

@@ -110,19 +110,20 @@ def settle(page, patience=PATIENCE):
         }""",
         patience,
     )
-    rest(page)
+    rest(page, patience)
 
 
-def rest(page):
-    """Wait until a page has drawn what it was told to, and what moves for a while has arrived."""
+def rest(page, patience=PATIENCE):
+    """Wait, as long as patience lasts, until a page has drawn what it was told to and no transition is under way."""
     page.evaluate(
-        """async () => {
+        """async patience => {
           const frame = () => new Promise(r => requestAnimationFrame(r));
+          const end = performance.now() + patience;
           const ends = (a) => a.playState === "running" && Number.isFinite(a.effect.getComputedTiming().endTime);
           await frame();
           await frame();
-          await Promise.allSettled(document.getAnimations().filter(ends).map(a => a.finished));
-          await frame();
+          while (document.getAnimations().some(ends) && performance.now() < end) await frame();
           await new Promise(r => requestIdleCallback(r, { timeout: 1000 })); // what draws all the time is never idle
-        }"""
+        }""",
+        patience,
     )
