@@ -245,7 +245,7 @@ def test_the_first_view_of_the_labs_page_is_light(chromium, address, record_prop
     """What a host that compresses sends before a reader has pressed anything: at most 2 MB, no runtime, no weights."""
     with closing(new_context(chromium, viewport=browser.WIDE)) as context:
         page, responses = browser.listen(context, address, []), []
-        page.on("response", responses.append)
+        page.on("response", lambda response: responses.append(response))
         page.goto(f"{address}/book/labs.html")
         browser.settle(page)
         page.wait_for_selector(".denoiser-lab button.main:has-text('MB')")

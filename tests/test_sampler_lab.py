@@ -298,7 +298,7 @@ def test_sixteen_digits_while_the_page_stays_alive(visit, record_property):
 def test_nothing_is_loaded_before_it_is_asked_for(visit):
     page = visit()
     loads = []
-    page.on("response", loads.append)
+    page.on("response", lambda response: loads.append(response))
     label = page.locator("button.main").inner_text()
     page.reload()
     wait_for_size(page)
