@@ -56,7 +56,6 @@ def stages():
     notebooks = [page.with_suffix(".ipynb").relative_to(ROOT).as_posix() for page in slowest_first]
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "900", "-p", "no:cacheprovider"]
     nbval += ["-p", "keep_outputs", "--dist", "loadfile", "--no-loadscope-reorder"]  # whole notebooks, in this order
-    groups = ["--dist", "loadgroup"]
     return {
         "lint": Stage([PYTHON, "-m", "ruff", "check", "."]),
         "format": Stage([PYTHON, "-m", "ruff", "format", "--check", "."]),
@@ -64,11 +63,11 @@ def stages():
         "notebooks": Stage(pytest_command("notebooks", *nbval, *notebooks), ("lint", "format", "drift"), True),
         "book": Stage([PYTHON, "book/_tools/build.py", "--executed"], ("notebooks",)),
         "unit": Stage(
-            pytest_command("unit", *groups, "tests", *(f"--ignore={file}" for file in RENDERED)),
+            pytest_command("unit", "--dist", "worksteal", "tests", *(f"--ignore={file}" for file in RENDERED)),
             ("lint", "format", "drift"),
             True,
         ),
-        "pages": Stage(pytest_command("pages", *groups, *RENDERED), ("book",), True),
+        "pages": Stage(pytest_command("pages", "--dist", "loadfile", *RENDERED), ("book",), True),
     }
 
 
