@@ -54,7 +54,16 @@ def stages():
     seconds = {page: run_times().get(page.stem, {}).get("seconds", 0) for page in chapters()}
     slowest_first = sorted(seconds, key=lambda page: -seconds[page])
     notebooks = [page.with_suffix(".ipynb").relative_to(ROOT).as_posix() for page in slowest_first]
-    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "900", "-p", "no:cacheprovider"]
+    nbval = [
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-cell-timeout",
+        "900",
+        "--timeout",
+        "0",
+        "-p",
+        "no:cacheprovider",
+    ]
     nbval += ["-p", "keep_outputs", "--dist", "loadfile", "--no-loadscope-reorder"]  # whole notebooks, in this order
     return {
         "lint": Stage([PYTHON, "-m", "ruff", "check", "."]),
