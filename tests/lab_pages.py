@@ -1,7 +1,7 @@
 """What the tests in a browser share, a plugin of pytest: the browser, pages with labs on them, one JupyterLab.
 
 The pages are made by Sphinx with the book's own extension and served below a sub-path. What takes long to make is made
-once, and where pytest-xdist spreads the tests, whole files of them (`--dist loadfile`) keep what they share.
+once in a process, and pytest-xdist gives neighbouring tests to the same one by `--dist worksteal`.
 """
 
 import json
