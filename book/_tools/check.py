@@ -76,7 +76,7 @@ def stages():
             ("lint", "format", "drift"),
             True,
         ),
-        "pages": Stage(pytest_command("pages", "--dist", "loadfile", *RENDERED), ("book",), True),
+        "pages": Stage(pytest_command("pages", "--dist", "worksteal", *RENDERED), ("book",), True),
     }
 
 
