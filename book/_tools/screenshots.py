@@ -4,6 +4,7 @@ Every page (or those whose path contains a PAGE) is taken whole, wide and as on 
 """
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from browser import PHONE, WIDE, built_pages, chromium, find_chromium, local_server, settle
@@ -11,18 +12,19 @@ from chapters import HTML, command_line, say, use_utf8
 
 
 def photograph(browser, address, name, folder):
-    """Take the four pictures of one page."""
-    for scheme in ("light", "dark"):
-        for size, viewport in (("wide", WIDE), ("phone", PHONE)):
-            context = browser.new_context(color_scheme=scheme, viewport=viewport)
-            page = context.new_page()
-            page.goto(f"{address}/{name}")
-            settle(page)
-            stem = name.removesuffix(".html").replace("/", "_")
-            target = folder / f"{stem}_{size}_{scheme}.png"
-            page.screenshot(path=target, full_page=True)
-            say(target)
-            context.close()
+    """Take the four pictures of one page, which is loaded once."""
+    with closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.goto(f"{address}/{name}")
+        for scheme in ("light", "dark"):
+            for size, viewport in (("wide", WIDE), ("phone", PHONE)):
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size(viewport)
+                settle(page)
+                stem = name.removesuffix(".html").replace("/", "_")
+                target = folder / f"{stem}_{size}_{scheme}.png"
+                page.screenshot(path=target, full_page=True)
+                say(target)
 
 
 def main():
