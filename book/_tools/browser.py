@@ -10,7 +10,7 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge", "chrome")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE = 150_000  # ms; a busy machine may take long for a page, and longer for a kernel
+PATIENCE = 400_000  # ms; a busy machine may take long for a page, and longer for a kernel or a network
 # What a browser refuses or misreads under another name; Windows would ask its registry.
 TYPES = {
     ".html": "text/html",
