@@ -122,8 +122,8 @@ def pip(*arguments):
 
 def main():
     """Create the environment and install into it."""
-    kind = kind_of_torch()
-    if installed() == wanted():
+    kind, inputs = kind_of_torch(), wanted()
+    if installed() == inputs:
         return
     free = shutil.disk_usage(ROOT).free / 1e9
     need = GIGABYTES[kind]
@@ -141,7 +141,7 @@ def main():
         pip(*pair, "--index-url", CPU_INDEX)
     pip("-r", "requirements.txt", "-c", "requirements.lock")
     with open(STAMP, "w") as file:
-        file.write(wanted())
+        file.write(inputs)
     print("The environment is ready.", flush=True)
 
 
