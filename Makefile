@@ -1,6 +1,7 @@
 # Every target calls a small Python script that runs on Windows too: see README.md.
 PYTHON ?= python3
-export NCSN_TORCH ?= $(TORCH)
+NCSN_TORCH ?= $(TORCH)
+export NCSN_TORCH
 ifeq ($(OS),Windows_NT)
 VENV := .venv/Scripts/python
 else
