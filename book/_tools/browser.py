@@ -86,7 +86,7 @@ def listen(context, address, found):
     ours = (f"{address}/", "data:", "blob:")
     page.on("request", lambda r: None if r.url.startswith(ours) else found.append(f"outside: {r.url}"))
     page.on("pageerror", lambda error: found.append(f"script: {error}"))
-    page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("console", lambda m: found.append(f"console: {m.text} {m.location['url']}") if m.type == "error" else None)
     page.on("response", lambda r: found.append(f"missing: {r.status} {r.url}") if r.status >= 400 else None)
     return page
 
