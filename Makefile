@@ -14,7 +14,8 @@ endif
 help:
 	@echo "make book     set up .venv and build the book, every chapter executed, into _build/html"
 	@echo "make test     set up and run every check: ruff, pytest, the strict build, a browser, nbval"
-	@echo "make lab      open the chapters in JupyterLab"
+	@echo "make lab      open the chapters in JupyterLab, as copies of yours"
+	@echo "make lab RESTORE=05_langevin_dynamics  a chapter as it was; yours is kept beside it"
 	@echo "make serve    show the built book on localhost"
 	@echo "make refresh  execute the chapters that changed and write their notebooks"
 	@echo "make clean    remove what was built (the environment stays)"
@@ -31,8 +32,7 @@ test: setup
 	@$(VENV) book/_tools/check.py $(CHECKS)
 
 lab: setup
-	@echo "JupyterLab opens on book/; a chapter is a .md: right click, Open With, Notebook. Ctrl-C ends."
-	@$(VENV) -m jupyterlab --notebook-dir=book
+	@$(VENV) book/_tools/lab.py $(if $(RESTORE),--restore "$(RESTORE)")
 
 serve: setup
 	@$(VENV) book/_tools/serve.py

@@ -11,7 +11,7 @@ from benchmarks.machine import copy_rate, matmul_rate, measure_alone, start_up
 from benchmarks.steps import NETWORKS, VARIANTS, loader_speed, sampling_step, training_step
 from ncsn_lib.provenance import processor, provenance, write_result
 
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "book" / "results" / "benchmarks"
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ for colour-blind readers. The ground is transparent and the text grey, so that a
 
 import base64
 import hashlib
+import html
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -166,7 +167,7 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
         fps: frames per second.
 
     Returns:
-        An `IPython.display.HTML` object.
+        An `IPython.display.HTML` object, whose output also holds the last frame as a picture, for where no script runs.
     """
     from IPython.display import HTML
 
@@ -178,25 +179,28 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
         picture.set_data(image_grid(frames[index], columns))
         ax.set_title(titles[index])
 
-    player = FuncAnimation(fig, draw, frames=len(frames), interval=1000 / fps)
-    html = player.to_jshtml(default_mode="once")
-    plt.close(fig)
-    return HTML(_own_player(html, alt))
+    player = FuncAnimation(fig, draw, frames=len(frames), interval=1000 / fps).to_jshtml(default_mode="once")
+    draw(len(frames) - 1)
+    still = _png_base64(fig)
+    page = _own_player(player, _image_tag(still, alt))
+    return _with_still(HTML(page), page, still, alt)
 
 
-def _own_player(html: str, alt: str) -> str:
-    """Matplotlib's player without its icon font from another machine, and with an alternative text."""
-    start, end = html.index("<link"), html.index("<script")
-    html = html[:start] + html[end:]
+def _own_player(player: str, image: str) -> str:
+    """Matplotlib's player without its icon font from another machine, and with a picture where no script runs."""
+    start, end = player.index("<link"), player.index("<script")
+    player = player[:start] + player[end:]
     for icon, character in ICONS.items():
-        html = html.replace(f'<i class="fa {icon}"></i>', character)
-    html = html.replace("<img id=", f'<img alt="{alt}" id=')
+        player = player.replace(f'<i class="fa {icon}"></i>', character)
+    player = player.replace("<img id=", image.removesuffix("/>") + " id=")
     # A name that follows from the content, so that the same animation is the same page.
-    random_name = re.search(r"anim([0-9a-f]{32})", html).group(1)
-    return html.replace(random_name, hashlib.sha1(html.replace(random_name, "").encode()).hexdigest()[:32])
+    random_name = re.search(r"anim([0-9a-f]{32})", player).group(1)
+    return player.replace(random_name, hashlib.sha1(player.replace(random_name, "").encode()).hexdigest()[:32])
 
 
-def frame_slider(draw: Callable[[float], Figure], values: Sequence[float], label: str, *, alt: str) -> Any:
+def frame_slider(
+    draw: Callable[[float], Figure], values: Sequence[float], label: str, *, alt: str, start: float | None = None
+) -> Any:
     """A slider over figures drawn beforehand, which moves in JupyterLab and in the rendered page alike.
 
     Args:
@@ -204,21 +208,42 @@ def frame_slider(draw: Callable[[float], Figure], values: Sequence[float], label
         values: what the slider chooses from.
         label: what it changes.
         alt: what is seen, in words.
+        start: the value that it begins at; by default the middle one.
 
     Returns:
-        A widget that holds slider and pictures.
+        A widget that holds slider and pictures; its output also holds the picture that it begins at, for where no
+        widget is shown.
+
+    Raises:
+        ValueError: a start that is not one of the values.
     """
     import ipywidgets as widgets
 
-    frames = []
-    for value in values:
-        figure = draw(value)
-        # An Image widget would take no alternative text.
-        frames.append(widgets.HTML(f'<img alt="{alt}" src="data:image/png;base64,{_png_base64(figure)}"/>'))
-    slider = widgets.SelectionSlider(options=[(f"{v:g}", i) for i, v in enumerate(values)], description=label)
-    stack = widgets.Stack(frames, selected_index=0)
+    values = list(values)
+    if start is not None and start not in values:
+        raise ValueError(f"start must be one of {values}, got {start}")
+    first = len(values) // 2 if start is None else values.index(start)
+    stills = [_png_base64(draw(value)) for value in values]
+    # An Image widget would take no alternative text.
+    frames = [widgets.HTML(_image_tag(still, alt)) for still in stills]
+    slider = widgets.SelectionSlider(
+        options=[(f"{v:g}", i) for i, v in enumerate(values)], value=first, description=label
+    )
+    stack = widgets.Stack(frames, selected_index=first)
     widgets.jslink((slider, "index"), (stack, "selected_index"))
-    return widgets.VBox([slider, stack])
+    return _with_still(widgets.VBox([slider, stack]), _image_tag(stills[first], alt), stills[first], alt)
+
+
+def _with_still(moving: Any, page: str, still: str, alt: str) -> Any:
+    """Put a picture and its text into the output of what moves: front ends take the first form that they can show."""
+    view = getattr(moving, "_repr_mimebundle_", dict)()
+    bundle = view | {"text/html": page, "image/png": still, "text/plain": alt}
+    moving._repr_mimebundle_ = lambda **_: (bundle, {"image/png": {"alt": alt}})
+    return moving
+
+
+def _image_tag(png: str, alt: str) -> str:
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}"/>'
 
 
 def _png_base64(figure: Figure) -> str:

@@ -1,10 +1,14 @@
 """What all tests share."""
 
 import shutil
+import subprocess
+import sys
+import zipfile
 
 import hypothesis
 import pytest
 import torch
+from chapters import ROOT
 from problems import TINY
 
 from ncsn_lib.cli import main
@@ -42,3 +46,22 @@ def trained(tmp_path_factory):
 def run(trained, tmp_path):
     """A copy of that run for the test alone."""
     return shutil.copytree(trained, tmp_path / "digits")
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The folder of a wheel, unpacked; it is made of a copy of the sources, since setuptools leaves files in them."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    shutil.copytree(ROOT / "ncsn_lib", source / "ncsn_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("tests", "book"):  # which stand beside the library, and are not to be packed
+        (source / name).mkdir()
+        (source / name / "__init__.py").write_text("")
+    command = "from setuptools import build_meta; build_meta.build_wheel('.')"
+    done = subprocess.run([sys.executable, "-c", command], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = source.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(target)
+    return target

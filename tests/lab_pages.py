@@ -246,12 +246,18 @@ def wait_for_server(folder, server):
 
 
 @contextmanager
-def notebook(jupyterlab, cells):
-    """A notebook of these cells in JupyterLab, the first one run; gives the page, and the folder its kernel is in."""
+def lab_notebook(jupyterlab, lab, cells):
+    """A notebook in JupyterLab that begins with its chapter's cell for a lab, and goes on with these; the first is run.
+
+    Gives the page, and the folder its kernel is in, where the stored results are as for the chapter.
+    """
     import nbformat  # here, since the tests without a browser need not spend the time
 
+    book = [nbformat.read(path, as_version=4) for path in sorted((ROOT / "book").glob("*.ipynb"))]
+    (cell,) = [cell.source for chapter in book for cell in chapter.cells if f" = {lab}(" in cell.source]
     folder = Path(tempfile.mkdtemp(dir=jupyterlab.folder))
-    cells = [nbformat.v4.new_code_cell(text.strip()) for text in cells]
+    (folder / "results").symlink_to(ROOT / "book" / "results")
+    cells = [nbformat.v4.new_code_cell(text.strip()) for text in (cell, *cells)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "lab.ipynb")
     page = jupyterlab.context.new_page()

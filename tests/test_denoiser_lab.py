@@ -14,7 +14,7 @@ from lab_pages import (
     SETTINGS,
     check_with_axe,
     compute,
-    notebook,
+    lab_notebook,
     run_cell,
     take_webassembly_away,
     visit_in,
@@ -513,15 +513,9 @@ def test_a_lab_follows_its_network_and_refuses(run):
         DenoiserLab(narrow, sigma=3.0)
 
 
-NOTEBOOK = f"""
-import torch
-from ncsn_lib import load_run
-from ncsn_lib.labs import DenoiserLab
-images = torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-lab = DenoiserLab(load_run({str(MODEL)!r}), images)
-lab
-"""
 SET = """
+lab, images = denoiser_lab, load_mnist("train").images
+lab.num_known = 100
 lab.image = images[3:4]
 lab.sigma = 0.3
 """
@@ -536,11 +530,11 @@ _ = Path("said.json").write_text(json.dumps(said))
 
 
 def test_python_and_the_widget_in_jupyterlab(jupyterlab):
-    with notebook(jupyterlab, (NOTEBOOK, SET, READ)) as (page, folder):
+    with lab_notebook(jupyterlab, "DenoiserLab", (SET, READ)) as (page, folder):
         page.locator(".denoiser-lab button.main:has-text('Start')").click()
         page.wait_for_selector(".denoiser-lab button.main", state="hidden")
         run_cell(page, 1)
         page.wait_for_selector(".denoiser-lab .status:has-text('Noise of 0.3.')", state="attached")
         assert "PyTorch" in page.inner_text(".denoiser-lab .guess .place")
-        assert page.get_by_label("20", exact=True).is_checked()
-        wait_for_python(page, 2, folder / "said.json", [0.3, 20, True, list(SHAPE)])
+        assert page.get_by_label("100", exact=True).is_checked()
+        wait_for_python(page, 2, folder / "said.json", [0.3, 100, True, list(SHAPE)])

@@ -18,8 +18,8 @@ from lab_pages import (
     check_with_axe,
     compute,
     frames,
+    lab_notebook,
     make_site,
-    notebook,
     processor_time,
     run_cell,
     visit_in,
@@ -544,12 +544,11 @@ def test_a_widgets_mixture_and_samples():
     torch.testing.assert_close(lab.samples, x.double())
 
 
-NOTEBOOK = """
+BEGIN = """
 import json
 from pathlib import Path
-from ncsn_lib.labs import ScoreLab
-lab = ScoreLab(num_chains=50)
-lab
+lab = score_lab
+lab.num_chains = 50
 """
 READ = """
 said = [lab.step_size, lab.seed, None if lab.samples is None else list(lab.samples.shape)]
@@ -558,31 +557,27 @@ _ = Path("said.json").write_text(json.dumps(said))
 
 
 def test_python_and_the_widget_turn_each_others_knobs_in_jupyterlab(jupyterlab):
-    with notebook(jupyterlab, (NOTEBOOK, READ, "lab.speed = 17")) as (page, folder):
+    with lab_notebook(jupyterlab, "ScoreLab", (BEGIN, READ, "lab.speed = 17")) as (page, folder):
+        run_cell(page, 1)
         page.wait_for_selector(".score-lab .status:not(:empty)")  # the run has ended
         page.locator(".score-lab").get_by_label("seed").fill("5")
         page.locator(".score-lab").get_by_label("seed").press("Enter")
         page.get_by_label("step size α", exact=True).focus()
         page.keyboard.press("ArrowRight")
-        wait_for_python(page, 1, folder / "said.json", [0.11, 5, [50, 2]])
-        run_cell(page, 2)
+        wait_for_python(page, 2, folder / "said.json", [0.11, 5, [50, 2]])
+        run_cell(page, 3)
         page.wait_for_function("() => document.querySelector('.score-lab [name=speed]').value == 17")
 
 
-LADDER = """
+READ_LADDER = """
 import json
 from pathlib import Path
-from ncsn_lib.labs import LadderLab
-lab = LadderLab()
-lab
-"""
-READ_LADDER = """
-_ = Path("said.json").write_text(json.dumps([lab.num_levels, len(lab.sigmas)]))
+_ = Path("said.json").write_text(json.dumps([ladder_lab.num_levels, len(ladder_lab.sigmas)]))
 """
 
 
 def test_python_and_the_ladder_turn_each_others_knobs_in_jupyterlab(jupyterlab):
-    with notebook(jupyterlab, (LADDER, READ_LADDER, "lab.sigmas = [8, 4, 2, 1]")) as (page, folder):
+    with lab_notebook(jupyterlab, "LadderLab", (READ_LADDER, "ladder_lab.sigmas = [8, 4, 2, 1]")) as (page, folder):
         page.locator(".ladder-lab").get_by_label("levels L", exact=True).focus()
         page.keyboard.press("ArrowRight")
         wait_for_python(page, 1, folder / "said.json", [11, 11])

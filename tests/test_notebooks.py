@@ -3,20 +3,30 @@
 That a notebook holds its chapter's text is a check of its own: `book/_tools/refresh.py --check`.
 """
 
+import subprocess
+import sys
+
 import jupytext
 import nbformat
 import pytest
-from chapters import BOOK, chapters, pages
+from chapters import BOOK, ONLY, chapters, pages
+from kernels import code_cells
 
 PAGES, CHAPTERS = pages(), chapters()
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 MOST_LINES = 15
 
 
-def code_cells(path):
-    """The code cells of a chapter or of its notebook, with their numbers."""
-    notebook = nbformat.read(path, as_version=4) if path.suffix == ".ipynb" else jupytext.read(path)
-    return [(i, cell) for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+def source_cells(page):
+    """The code cells of a chapter, with their numbers."""
+    return list(enumerate(code_cells(jupytext.read(page))))
+
+
+def notebook_cells(page):
+    """The same cells in its notebooks, that of its solutions included."""
+    paths = [page.with_suffix(".ipynb"), BOOK / "solutions" / f"{page.stem}.ipynb"]
+    cells = [cell for path in paths if path.exists() for cell in code_cells(nbformat.read(path, as_version=4))]
+    return list(enumerate(cell for cell in cells if ONLY not in cell.metadata.get("tags", [])))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -35,8 +45,10 @@ def test_notebook_stands_beside_its_source(page):
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_figures_have_captions_and_alternative_texts(page):
-    for number, cell in code_cells(page.with_suffix(".ipynb")):
-        pictures = [o for o in cell.outputs if "image/png" in o.get("data", {})]
+    for number, cell in notebook_cells(page):
+        # The picture that a slider or an animation leaves where nothing runs stands beside a text/html.
+        kinds = [output.get("data", {}) for output in cell.outputs]
+        pictures = [kind for kind in kinds if "image/png" in kind and "text/html" not in kind]
         if not pictures or "remove-output" in cell.metadata.get("tags", []):
             continue
         told = cell.metadata.get("mystnb", {})
@@ -47,16 +59,17 @@ def test_figures_have_captions_and_alternative_texts(page):
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_a_cell_fits_the_eye(page):
-    for number, cell in code_cells(page):
+    for number, cell in source_cells(page):
         lines = cell.source.count("\n") + 1
         hidden = HIDDEN & set(cell.metadata.get("tags", []))
         assert hidden or lines <= MOST_LINES, f"cell {number} has {lines} lines: {cell.source[:60]!r} ..."
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
-def test_tags_survive_the_way_to_the_notebook(page):
-    source, notebook = code_cells(page), code_cells(page.with_suffix(".ipynb"))
-    assert [c.metadata.get("tags") for _, c in source] == [c.metadata.get("tags") for _, c in notebook]
+def test_code_and_tags_survive_the_way_to_the_notebooks(page):
+    source, notebooks = source_cells(page), notebook_cells(page)
+    assert [c.source for _, c in source] == [c.source for _, c in notebooks]
+    assert [c.metadata.get("tags") for _, c in source] == [c.metadata.get("tags") for _, c in notebooks]
     for number, cell in source:
         skips = {"nbval-skip", "skip-execution"} & set(cell.metadata.get("tags", []))
         assert not skips, f"cell {number} would not be tested: {skips}"
@@ -64,7 +77,16 @@ def test_tags_survive_the_way_to_the_notebook(page):
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_notebook_was_executed_without_error(page):
-    for number, cell in code_cells(page.with_suffix(".ipynb")):
+    for number, cell in notebook_cells(page):
         assert cell.execution_count is not None, f"cell {number}"
         kinds = [o.output_type for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
         assert not kinds, f"cell {number} wrote {kinds}"
+
+
+def test_a_page_needs_no_cell_that_only_a_notebook_has(tmp_path):
+    """Every name is the page's own: ruff looks at its cells alone."""
+    for page in CHAPTERS:
+        nbformat.write(jupytext.read(page), tmp_path / f"{page.stem}.ipynb")
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "F821", str(tmp_path)]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

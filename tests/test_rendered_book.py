@@ -10,9 +10,12 @@ import hashlib
 import re
 import runpy
 import sys
+from collections import Counter
 from contextlib import closing, contextmanager
 
+import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from lab_pages import PATIENCE, ROOT, browser, new_context
 
 HTML = ROOT / "_build" / "html"
@@ -148,6 +151,41 @@ def test_the_book_is_whole():
 @pytest.mark.parametrize("look", PAGES, indirect=True)
 def test_page(look, scheme):
     assert look(scheme) == []
+
+
+CHAPTERS = [name for name in PAGES if (ROOT / name).with_suffix(".ipynb").exists()]
+LINKED = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+
+
+def plain_text(name):
+    """The prose of the notebooks of a chapter; a link is its text alone, and the solutions repeat no exercise."""
+    chapter = (ROOT / name).with_suffix(".ipynb")
+    solutions = chapter.parent / "solutions" / chapter.name
+    notebooks = [nbformat.read(path, as_version=4) for path in (chapter, solutions) if path.exists()]
+    cells = [cell.source for notebook in notebooks for cell in notebook.cells if cell.cell_type == "markdown"]
+    return LINKED.sub(r"\1", "\n\n".join(dict.fromkeys(cells)))
+
+
+@BUILT
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_notebooks_have_the_numbers_of_the_page(name):
+    """Figures, equations and exercises in their order; each reference and each citation as the page has it."""
+    page = BeautifulSoup((HTML / name).read_text(encoding="utf-8"), "html.parser").select_one(".bd-article")
+    text = plain_text(name)
+
+    def on_page(selector):
+        return [found.get_text().replace("#", "").strip() for found in page.select(selector)]
+
+    assert re.findall(r"^\*\*(Fig\. \d+)\.\*\* ", text, re.MULTILINE) == on_page("figcaption .caption-number")
+    assert [f"({number})" for number in re.findall(r"\\tag\{(\d+)\}", text)] == on_page(".eqno")
+    assert re.findall(r"^### (Exercise \d+) · ", text, re.MULTILINE) == on_page(".exercise .caption-number")
+    for told, number in Counter(
+        on_page("a.reference.internal:has(.std-numref, .std-ref), a.reference.internal")
+    ).items():
+        assert text.count(told) >= number, told
+    for cited in on_page(".bibtex-citation"):
+        for one in re.sub(r"[\[\]()]", "", cited).split("; "):
+            assert one in re.sub(r"[()]", "", text), cited
 
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

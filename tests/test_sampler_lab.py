@@ -19,8 +19,8 @@ from lab_pages import (
     check_with_axe,
     compute,
     frames,
+    lab_notebook,
     new_context,
-    notebook,
     processor_time,
     run_cell,
     take_webassembly_away,
@@ -520,11 +520,10 @@ def test_a_lab_refuses(run):
         SamplerLab(run).given = torch.zeros(28, 28)
 
 
-NOTEBOOK = f"""
-from ncsn_lib import load_run
-from ncsn_lib.labs import SamplerLab
-lab = SamplerLab(load_run({str(MODELS / "mnist_small_wide.safetensors")!r}), num_images=2, num_levels=3)
-lab
+BEGIN = """
+lab = sampler_lab
+lab.num_images = 2
+lab.num_levels = 3
 """
 READ = """
 import json
@@ -540,13 +539,14 @@ lab.running = True
 
 
 def test_python_and_the_widget_in_jupyterlab(jupyterlab):
-    with notebook(jupyterlab, (NOTEBOOK, READ, ASK_MORE)) as (page, folder):
+    with lab_notebook(jupyterlab, "SamplerLab", (BEGIN, READ, ASK_MORE)) as (page, folder):
         page.wait_for_selector(".sampler-lab")
+        run_cell(page, 1)
         page.get_by_label("noise kept").focus()
         page.keyboard.press("ArrowRight")
         page.locator(".sampler-lab button.main").click()
         page.wait_for_selector(".sampler-lab .status:has-text('2 images after 3 calls')")
         assert "PyTorch" in page.inner_text(".sampler-lab .place")
-        wait_for_python(page, 1, folder / "said.json", [[2, 1, 28, 28], 0.35, False])
-        run_cell(page, 2)
+        wait_for_python(page, 2, folder / "said.json", [[2, 1, 28, 28], 0.35, False])
+        run_cell(page, 3)
         page.wait_for_selector(".sampler-lab .status:has-text('3 images after 3 calls')")

@@ -7,10 +7,13 @@ import sys
 
 import chapters
 import jupytext
+import kernels
 import nbformat
+import plain
 import pytest
 import setup
 from jupyter_cache import get_cache
+from references import References
 
 ROOT = chapters.ROOT
 HEAD = "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n"
@@ -73,21 +76,46 @@ def test_what_writes_to_stderr_is_refused_and_not_kept(tmp_path):
     assert execute(tmp_path, "--executed").endswith("failed: None\n")  # it is in the cache
 
 
+SOLVED = """
+```{exercise}
+:label: ex-token
+**Check** (two minutes). *In capitals.* Write the token so.
+```
+
+````{solution-start} ex-token
+````
+```{code-cell}
+:tags: [nbval-ignore-output]
+token.upper()
+```
+````{solution-end}
+````
+"""
+
+
 def test_nbval_executes_and_the_build_takes_its_outputs(tmp_path):
-    """By the very plugin: what is drawn anew by each execution is the same on the page."""
-    page = write_chapter(tmp_path, "drawn", "import secrets\nsecrets.token_hex()")
-    notebook = jupytext.read(page)
-    notebook.cells[-1].metadata["tags"] = ["nbval-ignore-output"]
-    notebook.cells[-1].execution_count = 1
-    nbformat.write(notebook, tmp_path / "drawn.ipynb")
+    """By the very plugin: what each execution draws anew is the same on the page, and in the solution."""
+    page = write_chapter(
+        tmp_path, "drawn", ":tags: [nbval-ignore-output]\nimport secrets\ntoken = secrets.token_hex()\ntoken"
+    )
+    page.write_text(page.read_text(encoding="utf-8") + SOLVED, encoding="utf-8")
+    known = References({"ex-token": "Exercise 1"}, {"drawn": {}})
+    (tmp_path / "solutions").mkdir()
+    for folder, notebook in zip((tmp_path, tmp_path / "solutions"), plain.make_notebooks(page, known), strict=True):
+        for number, cell in enumerate(kernels.code_cells(notebook), 1):
+            cell.execution_count = number
+        nbformat.write(notebook, folder / "drawn.ipynb")
     keep = "import pathlib, sys, chapters, pytest; chapters.EXECUTED = pathlib.Path('executed').absolute(); "
     keep += "sys.exit(pytest.main(sys.argv[1:]))"
     nbval = ["--nbval", "--nbval-current-env", "-p", "keep_outputs", "-p", "no:cacheprovider", "--rootdir", tmp_path]
-    run_python(keep, tmp_path, *nbval, tmp_path / "drawn.ipynb")
-    (kept,) = nbformat.read(tmp_path / "executed" / "drawn.ipynb", as_version=4).cells[-1].outputs
+    said = run_python(keep, tmp_path, *nbval, tmp_path / "drawn.ipynb")
+    assert "7 passed" in said
+    kept = nbformat.read(tmp_path / "executed" / "drawn.ipynb", as_version=4).cells
+    token, capitals = (cell.outputs[0].data["text/plain"] for cell in kept)
+    assert capitals == token.upper()
     assert execute(tmp_path, "--executed").endswith("failed: None\n")
-    (shown,) = cached(tmp_path)["drawn.md"].cells[-1].outputs
-    assert shown.data["text/plain"] == kept.data["text/plain"]
+    shown = [cell for cell in cached(tmp_path)["drawn.md"].cells if cell.cell_type == "code"]
+    assert [cell.outputs[0].data["text/plain"] for cell in shown] == [token, capitals]
 
 
 def test_outputs_of_other_code_or_another_library_are_not_taken(tmp_path):

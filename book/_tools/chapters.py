@@ -20,6 +20,7 @@ RESULTS = BOOK / "results"
 RUN_TIMES = RESULTS / "run_times.json"
 BUILD = ROOT / "_build"
 HTML = BUILD / "html"
+ONLY = "notebook-only"  # the tag of cells that a page does not have
 EXECUTED = BUILD / "executed"  # notebooks as nbval executed them
 
 # Without it the kernel's debugger writes to stderr.
@@ -84,10 +85,26 @@ def imported_modules(page):
     return tuple(sorted(n for n, place in places.items() if place.is_dir() or place.with_suffix(".py").exists()))
 
 
+def read_results(page):
+    """The stored results that a chapter names, relative to the book's folder.
+
+    A network's weights bring the record of their run, and `Path("FOLDER").glob` all that is in the folder.
+    """
+    text = page.read_text(encoding="utf-8")
+
+    def is_read(path):
+        names = (path.name, path.with_suffix(".safetensors").name, f'"{path.parent.as_posix()}").glob')
+        return any(name in text for name in names)
+
+    return sorted(
+        path.as_posix() for path in (file.relative_to(BOOK) for file in files_below(RESULTS)) if is_read(path)
+    )
+
+
 def chapter_key(page, with_run_times=True):
     """What a chapter's outputs depend on besides its cells: the modules it imports, and the results that it names."""
-    text = page.read_text(encoding="utf-8")
-    used = [p for p in files_below(RESULTS) if p.name in text and (with_run_times or p != RUN_TIMES)]
+    used = [BOOK / name for name in read_results(page)]
+    used = [path for path in used if with_run_times or path != RUN_TIMES]
     made_from = [*imported_files(imported_modules(page)), *used, ROOT / "requirements.lock"]
     return digest(made_from)[:16]
 

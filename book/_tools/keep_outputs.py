@@ -1,6 +1,7 @@
 """pytest plugin: what nbval executes is kept, so that the book is built from it: pytest --nbval -p keep_outputs.
 
-A notebook all of whose cells ran is written to `_build/executed`, with the state of its widgets, the key of what its
+The solutions of a chapter (solutions/NAME.ipynb) follow it in its kernel, since they go on from its variables. What is
+on a page whose cells all ran is written to `_build/executed`, with the state of its widgets, the key of what its
 outputs depend on, and the seconds it took. nbval compares as it always does; nothing of that is changed here.
 """
 
@@ -8,15 +9,15 @@ import time
 
 import nbformat
 import pytest
-from chapters import EXECUTED, chapter_key, write_whole
-from kernels import chapter_client, code_cells, faults
+from chapters import EXECUTED, ONLY, chapter_key, write_whole
+from kernels import chapter_client, faults
 from nbval.plugin import IPyNbFile
 
 PATIENCE = 60  # seconds that a busy machine may take to hand over the outputs of a cell that is done
 
 
-class KeptNotebook(IPyNbFile):
-    """nbval's notebook, which keeps what it executed."""
+class Watched(IPyNbFile):
+    """nbval's notebook; it keeps its cells in mind, and a client follows what they do to widgets."""
 
     def collect(self):
         """Collect the cells, as nbval does."""
@@ -25,13 +26,6 @@ class KeptNotebook(IPyNbFile):
             item.output_timeout = PATIENCE
         return self.items
 
-    def setup(self):
-        """Start the kernel; nbclient's own bookkeeping follows the widgets."""
-        self.client = chapter_client(self.nb)
-        self.client.reset_execution_trackers()
-        self.key, self.begun = chapter_key(self.path.with_suffix(".md")), time.perf_counter()
-        super().setup()
-
     def get_kernel_message(self, timeout=None, stream="iopub"):
         """Hand a message to nbval, after a look at whether it changes a widget."""
         message = super().get_kernel_message(timeout, stream)
@@ -39,15 +33,52 @@ class KeptNotebook(IPyNbFile):
             self.client.handle_comm_msg([], message, 0)
         return message
 
+
+class Solutions(Watched):
+    """The solutions of a chapter; its kernel is that of the chapter, which has just run."""
+
+    def setup(self):
+        """Take the chapter's kernel."""
+        self.kernel, self.client = self.parent.kernel, self.parent.client
+        self.setup_sanitize_files()
+
+    def teardown(self):
+        """Leave the kernel to the chapter."""
+
+
+class Chapter(Watched):
+    """A chapter, which keeps what was executed of its page."""
+
+    solutions = None
+
+    def collect(self):
+        """Collect the cells, and then those of the solutions."""
+        yield from super().collect()
+        path = self.path.parent / "solutions" / self.path.name
+        if path.exists():
+            self.solutions = Solutions.from_parent(self, path=path, nodeid=f"{self.nodeid}::solutions")
+            yield self.solutions
+
+    def setup(self):
+        """Start the kernel; nbclient's own bookkeeping follows the widgets."""
+        self.client = chapter_client(self.nb)
+        self.client.reset_execution_trackers()
+        self.key, self.begun = chapter_key(self.path.with_suffix(".md")), time.perf_counter()
+        super().setup()
+
     def teardown(self):
         """Write what ran, if all of it did."""
         seconds = time.perf_counter() - self.begun
         super().teardown()
-        if any(item.test_outputs is None for item in self.items):
+        items = [*self.items, *getattr(self.solutions, "items", [])]
+        if any(item.test_outputs is None for item in items):
             return
-        notebook = nbformat.from_dict(self.nb)
-        for number, (cell, item) in enumerate(zip(code_cells(notebook), self.items, strict=True), 1):
-            cell.outputs, cell.execution_count = item.test_outputs, number
+        notebook = nbformat.v4.new_notebook(metadata=self.nb.metadata)
+        for item in items:
+            if ONLY not in item.cell.metadata.get("tags", []):
+                number = len(notebook.cells) + 1
+                done = item.cell | {"outputs": item.test_outputs, "execution_count": number}
+                notebook.cells.append(nbformat.from_dict(done))
         if faults(notebook):
             return
         self.client.nb = notebook
@@ -61,5 +92,5 @@ class KeptNotebook(IPyNbFile):
 def pytest_collect_file(file_path, parent):
     """Put the notebook that keeps its outputs in nbval's place."""
     found = yield
-    keep = lambda one: KeptNotebook.from_parent(parent, path=file_path) if isinstance(one, IPyNbFile) else one  # noqa: E731
+    keep = lambda one: Chapter.from_parent(parent, path=file_path) if isinstance(one, IPyNbFile) else one  # noqa: E731
     return [keep(one) for one in found]

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import suppress
 
-from chapters import BOOK, QUIET, ROOT
+from chapters import BOOK, ONLY, QUIET, ROOT
 from nbclient import NotebookClient
 
 TIMEOUT = 600  # seconds, for a cell
@@ -55,13 +55,22 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def is_silent(cell):
+    """Whether a code cell is the notebook's alone and prints nothing, as the one in which a student answers."""
+    tags = cell.metadata.get("tags", [])
+    return ONLY in tags and "nbval-ignore-output" not in tags
+
+
 def take_outputs(notebook, executed):
-    """Give a notebook the outputs of another one; whether that had the same code in the same cells."""
-    cells, ran = code_cells(notebook), code_cells(executed)
+    """Give a notebook the outputs of another one; whether that had the same code in the cells that print."""
+    cells = [cell for cell in code_cells(notebook) if not is_silent(cell)]
+    ran = [cell for cell in code_cells(executed) if not is_silent(cell)]
     if [cell.source for cell in cells] != [cell.source for cell in ran]:
         return False
     for cell, done in zip(cells, ran, strict=True):
-        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        cell.outputs = done.outputs
+    for number, cell in enumerate(code_cells(notebook), 1):
+        cell.execution_count = number
     return True
 
 

@@ -1,31 +1,34 @@
-"""Write the notebook (.ipynb) beside each chapter (.md), executed.
+"""Write the notebooks of the chapters: book/NAME.ipynb, and book/solutions/NAME.ipynb with its solutions, executed.
 
     python book/_tools/refresh.py              chapters whose text, library or stored results changed
     python book/_tools/refresh.py NAME ...     these chapters, for example 01_score_functions
     python book/_tools/refresh.py --all        every chapter
-    python book/_tools/refresh.py --check      execute nothing; fail where text and notebook differ
+    python book/_tools/refresh.py --check      execute nothing; fail where text and notebooks differ
     python book/_tools/refresh.py --format     format the code cells of the .md with ruff, first
 
-The .md is the source; the .ipynb is what Colab, Binder and GitHub open, and what nbval compares with. Made
-again on the same machine it is the same byte for byte: cell ids come from the cells, times and widget models
+The .md is the source; a notebook is what JupyterLab, Colab and GitHub open, and what nbval compares with (plain.py).
+Made again on the same machine it is the same byte for byte: cell ids come from the cells, times and widget models
 are left out. Where only prose changed, the outputs are kept and nothing is executed. How long each chapter
 took, where and with what is kept in book/results/run_times.json. The ledger's page is written first.
 """
 
-import hashlib
 import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
+from threading import Lock
 
 import jupytext
 import ledger
 import nbformat
+from address import configured
 from chapters import (
     BOOK,
     ROOT,
@@ -36,40 +39,44 @@ from chapters import (
     machine,
     run_times,
     say,
+    share_cores,
     use_utf8,
     write_whole,
 )
-from kernels import chapter_client, take_outputs, use_own_folders
+from kernels import chapter_client, code_cells, take_outputs, use_own_folders
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from plain import METADATA, make_notebooks
+from references import read_references
 
-METADATA = {
-    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-    "language_info": {"name": "python"},
-}
+SOLUTIONS = BOOK / "solutions"
+RECORDING = Lock()  # chapters end side by side
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def read_source(page):
-    """The chapter's cells, with ids that depend on them alone."""
-    notebook = jupytext.read(page)
-    for index, cell in enumerate(notebook.cells):
-        cell["id"] = hashlib.sha1(f"{index}:{cell.source}".encode()).hexdigest()[:8]
-    notebook.metadata = nbformat.from_dict(METADATA)
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    return notebook
+def places(page):
+    """Where the notebooks of a chapter are: its own, and that of its solutions."""
+    return [page.with_suffix(".ipynb"), SOLUTIONS / f"{page.stem}.ipynb"]
 
 
-def execute(page):
-    """Run a chapter; return its notebook and the seconds it took."""
-    notebook = read_source(page)
+def made_notebooks(page, references):
+    """The notebooks that a chapter should have, not executed, by their paths."""
+    notebooks = make_notebooks(page, references, configured())
+    return {path: notebook for path, notebook in zip(places(page), notebooks, strict=True) if notebook}
+
+
+def execute(notebooks):
+    """Run a chapter and then its solutions, in one kernel; return the seconds it took."""
+    cells = [cell for notebook in notebooks.values() for cell in notebook.cells]
     started = time.perf_counter()
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     chapter_client(notebook, store_widget_state=False).execute()
     seconds = time.perf_counter() - started
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            make_repeatable(output)
-    notebook.metadata = nbformat.from_dict(METADATA)
-    return notebook, seconds
+    for notebook in notebooks.values():
+        for number, cell in enumerate(code_cells(notebook), 1):
+            cell.execution_count = number
+            for output in cell.outputs:
+                make_repeatable(output)
+    return seconds
 
 
 def make_repeatable(output):
@@ -85,8 +92,7 @@ def make_repeatable(output):
 def record(page, seconds, key):
     """Keep how long a chapter took, on which machine, with which versions, on which day."""
     names = {chapter.stem for chapter in chapters()}
-    times = {name: entry for name, entry in run_times().items() if name in names}
-    times[page.stem] = {
+    entry = {
         "seconds": round(seconds, 1),
         "machine": machine(),
         "versions": {name: version(name) for name in ("torch", "numpy", "matplotlib")}
@@ -94,40 +100,48 @@ def record(page, seconds, key):
         "date": date.today().isoformat(),
         "made_from": key,
     }
-    RUN_TIMES.parent.mkdir(exist_ok=True)
-    write_whole(RUN_TIMES, json.dumps(times, indent=1, sort_keys=True) + "\n")
+    with RECORDING:
+        times = {name: old for name, old in run_times().items() if name in names} | {page.stem: entry}
+        write_whole(RUN_TIMES, json.dumps(times, indent=1, sort_keys=True) + "\n")
 
 
-def differences(page):
-    """Say in what the chapter and its notebook differ, one line each; nothing is executed."""
-    path = page.with_suffix(".ipynb")
-    if not path.exists():
-        return [f"{path.name} is missing"]
-    source, notebook = read_source(page), nbformat.read(path, as_version=4)
-    if len(source.cells) != len(notebook.cells):
-        return [f"{page.name} has {len(source.cells)} cells, {path.name} has {len(notebook.cells)}"]
-    found = []
-    for index, (wanted, cell) in enumerate(zip(source.cells, notebook.cells, strict=True)):
-        for part in ("cell_type", "source", "metadata", "id"):
-            if wanted[part] != cell[part]:
-                found.append(f"{path.name}: cell {index}: {part} differs from {page.name}")
-                break
-        if cell.cell_type == "code" and cell.execution_count is None:
-            found.append(f"{path.name}: cell {index} was not executed")
+def differences(page, references):
+    """Say in what the chapter and its notebooks differ, one line each; nothing is executed."""
+    wanted, found = made_notebooks(page, references), []
+    for path in places(page):
+        name = path.relative_to(BOOK).as_posix()
+        if path.exists() != (path in wanted):
+            found.append(f"{name} is missing" if path in wanted else f"{name} has no solutions to show")
+        elif path in wanted:
+            found += [f"{name}: {what}" for what in cell_differences(wanted[path], nbformat.read(path, as_version=4))]
     return found
 
 
+def cell_differences(wanted, notebook):
+    """In what a notebook differs from the one that it should be."""
+    nothing = dict.fromkeys(("cell_type", "source", "metadata", "id"))
+    for number, (should, cell) in enumerate(zip_longest(wanted.cells, notebook.cells, fillvalue=nothing)):
+        for part in nothing:
+            if should[part] != cell[part]:
+                yield f"cell {number}: {part} differs from the chapter's text"
+                break
+        if cell["cell_type"] == "code" and cell.execution_count is None:
+            yield f"cell {number} was not executed"
+
+
 def check(selected):
-    """Compare every chapter with its notebook; return the exit status."""
-    found = [line for page in selected for line in differences(page)]
-    stems = {page.stem for page in chapters()}
-    found += [f"{p.name} has no chapter" for p in sorted(BOOK.glob("*.ipynb")) if p.stem not in stems]
+    """Compare every chapter with its notebooks; return the exit status."""
+    references = read_references()
+    found = [line for page in selected for line in differences(page, references)]
+    known = {path for page in chapters() for path in places(page)}
+    strays = {*BOOK.glob("*.ipynb"), *SOLUTIONS.glob("*.ipynb")} - known
+    found += [f"{path.relative_to(BOOK).as_posix()} has no chapter" for path in sorted(strays)]
     for line in found:
         say("  " + line)
     if found:
         say("Run `make refresh` (python book/_tools/refresh.py) and commit what it writes.")
     else:
-        say(f"{len(selected)} notebooks match their text.")
+        say(f"The notebooks of {len(selected)} chapters match their text.")
     return 1 if found else 0
 
 
@@ -151,35 +165,62 @@ def format_cells(page):
         write_whole(page, text)
 
 
-def keep_outputs(page):
-    """Give the changed prose to a notebook whose code is unchanged; return it, or None where code changed."""
-    source, old = read_source(page), nbformat.read(page.with_suffix(".ipynb"), as_version=4)
-    return source if take_outputs(source, old) else None
+def keep_outputs(notebooks):
+    """Give notebooks the outputs that their files hold; whether those have the same code in the same cells."""
+    return all(
+        path.exists() and take_outputs(new, nbformat.read(path, as_version=4)) for path, new in notebooks.items()
+    )
+
+
+def describe(notebook):
+    """Give each figure its cell's alternative text, where nbconvert's templates look for it."""
+    for cell in code_cells(notebook):
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        for output in cell.outputs:
+            if alt and "image/png" in output.get("data", {}):
+                output.metadata["image/png"] = {"alt": alt}
 
 
 def outdated(page):
     """Whether the outputs are in doubt: never executed, or the library or a stored result changed since."""
-    made_from = run_times().get(page.stem, {}).get("made_from")
-    return not page.with_suffix(".ipynb").exists() or made_from != chapter_key(page, with_run_times=False)
+    return run_times().get(page.stem, {}).get("made_from") != chapter_key(page, with_run_times=False)
 
 
-def refresh(page, forced=False):
-    """Write one chapter's notebook, executed where that is needed; return whether that succeeded."""
-    if not forced and not outdated(page) and (notebook := keep_outputs(page)):
-        write_whole(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+def write(notebooks):
+    """Write the notebooks of a chapter."""
+    for path, notebook in notebooks.items():
+        describe(notebook)
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, nbformat.writes(notebook) + "\n")
+
+
+def refresh(page, references, forced=False):
+    """Write one chapter's notebooks, executed where that is needed; return whether that succeeded."""
+    notebooks = made_notebooks(page, references)
+    if not forced and not outdated(page) and keep_outputs(notebooks):
+        write(notebooks)
         say(f"{page.stem}: only text changed, outputs kept")
         return True
     say(f"{page.stem}: executing ...")
     key = chapter_key(page, with_run_times=False)
     try:
-        notebook, seconds = execute(page)
+        seconds = execute(notebooks)
     except (CellExecutionError, CellTimeoutError) as error:
-        say(f"{page.stem}: FAILED, its notebook is left as it was\n{error}")
+        say(f"{page.stem}: FAILED, its notebooks are left as they were\n{error}")
         return False
-    write_whole(page.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
+    write(notebooks)
     record(page, seconds, key)
     say(f"{page.stem}: {seconds:.0f} s")
     return True
+
+
+def refresh_all(wanted, references, forced):
+    """Refresh chapters, several at a time, the slowest first; return the names of those that failed."""
+    seconds = run_times()
+    wanted = sorted(wanted, key=lambda page: -seconds.get(page.stem, {}).get("seconds", 0))
+    with ThreadPoolExecutor(share_cores(max(1, len(wanted)))) as pool:
+        done = pool.map(lambda page: refresh(page, references, forced), wanted)
+        return [page.stem for page, good in zip(wanted, done, strict=True) if not good]
 
 
 def shows_run_times(page):
@@ -187,16 +228,15 @@ def shows_run_times(page):
     return RUN_TIMES.name in page.read_text(encoding="utf-8")
 
 
-def selection(names, everything):
-    """The chapters to write; those that show run times come last."""
+def selection(names, everything, references):
+    """The chapters to write."""
     known = {page.stem: page for page in chapters()}
     unknown = [name for name in names if Path(name).stem not in known]
     if unknown:
         sys.exit(f"no chapter called {', '.join(unknown)}; there are: {', '.join(known)}")
     if names:
         return [known[Path(name).stem] for name in names]
-    wanted = [page for page in known.values() if everything or outdated(page) or differences(page)]
-    return sorted(wanted, key=shows_run_times)
+    return [page for page in known.values() if everything or outdated(page) or differences(page, references)]
 
 
 def main():
@@ -215,15 +255,17 @@ def main():
     if arguments.format:
         for page in chapters():
             format_cells(page)
-    wanted = selection(arguments.names, arguments.all)
+    references = read_references()
+    wanted = selection(arguments.names, arguments.all, references)
     if not wanted:
         say("Nothing to do: every notebook is as new as its text, the library and the stored results.")
     before = RUN_TIMES.read_bytes() if RUN_TIMES.exists() else b""
     forced = arguments.all or bool(arguments.names)
-    failed = [page.stem for page in wanted if not refresh(page, forced)]
-    if RUN_TIMES.exists() and RUN_TIMES.read_bytes() != before:
-        late = [page for page in chapters() if shows_run_times(page) and page not in wanted]
-        failed += [page.stem for page in late if not refresh(page, forced=True)]
+    early = [page for page in wanted if not shows_run_times(page)]
+    failed = refresh_all(early, references, forced)
+    changed = RUN_TIMES.exists() and RUN_TIMES.read_bytes() != before
+    late = [page for page in chapters() if shows_run_times(page) and (changed or page in wanted)]
+    failed += refresh_all(late, references, forced or changed)
     if failed:
         say("Failed:", *failed)
     return 1 if failed else 0

@@ -1,6 +1,7 @@
 """What the labs share: their front ends, the ladder that they walk down, arrays as traits."""
 
 import base64
+import inspect
 import math
 import re
 from pathlib import Path
@@ -69,7 +70,17 @@ def tensor_of(data: Any, dtype: torch.dtype) -> torch.Tensor:
     return torch.frombuffer(bytearray(data), dtype=dtype)
 
 
-class Lab(anywidget.AnyWidget):
+class SaidLab(anywidget.AnyWidget):
+    """A lab whose output says in a sentence what it is, for where no widget is shown."""
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**options)
+        subject = inspect.getdoc(type(self)).partition("\n")[0]
+        told = f"{type(self).__name__}: {subject} It needs a running kernel: run this cell to turn its knobs."
+        return data | {"text/plain": told}, metadata
+
+
+class Lab(SaidLab):
     """A lab's widget: a ladder of noise levels and the walk down it, as traits that follow the knobs and turn them.
 
     A ladder that is set in `sigmas` is used as it is, and `schedule` says "given", until a knob is turned.

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import torch
 import traitlets
 from torch import Tensor
 
 from ncsn_lib.data import unit_images
 from ncsn_lib.distributions import dataset_mixture
-from ncsn_lib.labs.base import tensor_of
+from ncsn_lib.labs.base import SaidLab, tensor_of
 from ncsn_lib.runs import Run
 
 BYTES_PER_SECOND = 800_000
@@ -21,7 +20,7 @@ MOST_NAMED = 5
 Answer = tuple[dict[str, Any], list[Tensor]]
 
 
-class NetworkLab(anywidget.AnyWidget):
+class NetworkLab(SaidLab):
     """A lab whose front end asks for scores; here a trained network gives them.
 
     On a page of the book a worker answers the same questions, with `mnist_small_wide` as an ONNX file.
