@@ -32,7 +32,7 @@ test: setup
 	@$(VENV) book/_tools/check.py $(CHECKS)
 
 lab: setup
-	@$(VENV) book/_tools/lab.py $(if $(RESTORE),--restore "$(RESTORE)")
+	@$(VENV) book/_tools/lab_copies.py $(if $(RESTORE),--restore "$(RESTORE)")
 
 serve: setup
 	@$(VENV) book/_tools/serve.py

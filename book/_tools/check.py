@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -98,7 +99,8 @@ def end(process):
     if os.name == "nt":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True)
     else:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # all of it has just ended
+            os.killpg(process.pid, signal.SIGTERM)
     process.wait()
 
 

@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-import lab
+import lab_copies
 
 
 def write(path, text, output="1"):
@@ -28,15 +28,17 @@ def book(tmp_path, monkeypatch):
     (tmp_path / "book" / "results").mkdir()
     for name in ("one.json", "made.py"):
         (tmp_path / "book" / "results" / name).write_text("1")
-    monkeypatch.setattr(lab, "ROOT", tmp_path)
-    monkeypatch.setattr(lab, "BOOK", tmp_path / "book")
-    monkeypatch.setattr(lab, "RESULTS", tmp_path / "book" / "results")
-    monkeypatch.setattr(lab, "LAB", tmp_path / "lab")
+    monkeypatch.setattr(lab_copies, "ROOT", tmp_path)
+    monkeypatch.setattr(lab_copies, "BOOK", tmp_path / "book")
+    monkeypatch.setattr(lab_copies, "RESULTS", tmp_path / "book" / "results")
+    monkeypatch.setattr(lab_copies, "LAB", tmp_path / "lab")
 
     def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["lab.py", "--no-browser", *arguments])
-        assert lab.main() == 0
-        return {p.relative_to(lab.LAB).as_posix(): read(p) for p in lab.LAB.rglob("*[a-z]") if p.is_file()}
+        monkeypatch.setattr("sys.argv", ["lab_copies.py", "--no-browser", *arguments])
+        assert lab_copies.main() == 0
+        return {
+            p.relative_to(lab_copies.LAB).as_posix(): read(p) for p in lab_copies.LAB.rglob("*[a-z]") if p.is_file()
+        }
 
     return run
 
@@ -53,9 +55,9 @@ def test_notebooks_and_what_they_read_are_copied_and_no_script(book):
 
 def test_what_the_reader_has_not_changed_follows_the_book(book, capsys):
     book()
-    write(lab.LAB / "a.ipynb", "mine")
-    write(lab.BOOK / "a.ipynb", "A2")
-    write(lab.BOOK / "b.ipynb", "B2")
+    write(lab_copies.LAB / "a.ipynb", "mine")
+    write(lab_copies.BOOK / "a.ipynb", "A2")
+    write(lab_copies.BOOK / "b.ipynb", "B2")
     files = book()
     assert (files["a.ipynb"], files["b.ipynb"]) == ("mine", "B2")
     assert (
@@ -66,15 +68,15 @@ def test_what_the_reader_has_not_changed_follows_the_book(book, capsys):
 
 def test_a_notebook_that_was_only_run_follows_the_book_too(book):
     book()
-    write(lab.LAB / "a.ipynb", "A", output="run by the reader")
-    write(lab.BOOK / "a.ipynb", "A2")
+    write(lab_copies.LAB / "a.ipynb", "A", output="run by the reader")
+    write(lab_copies.BOOK / "a.ipynb", "A2")
     assert book()["a.ipynb"] == "A2"
 
 
 def test_a_notebook_comes_back_and_the_readers_is_kept(book, capsys):
     book()
-    write(lab.LAB / "a.ipynb", "mine")
-    write(lab.LAB / "solutions" / "a.ipynb", "mine, too")
+    write(lab_copies.LAB / "a.ipynb", "mine")
+    write(lab_copies.LAB / "solutions" / "a.ipynb", "mine, too")
     files = book("--restore", "a") | book("--restore", "solutions/a.ipynb")
     assert files["a.ipynb"] == "A"
     assert files["solutions/a.ipynb"] == "S"

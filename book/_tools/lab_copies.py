@@ -1,8 +1,8 @@
 """Open the chapters in JupyterLab, as copies of yours in lab/, where nothing is overwritten: make lab
 
-    python book/_tools/lab.py                  copy what is new there, and open the introduction
-    python book/_tools/lab.py --restore NAME   the book's NAME again, as 05_langevin_dynamics; yours is kept beside it
-    python book/_tools/lab.py --no-browser     copy only
+    python book/_tools/lab_copies.py                  copy what is new there, and open the introduction
+    python book/_tools/lab_copies.py --restore NAME   the book's NAME again, as 05_langevin_dynamics; yours is kept beside it
+    python book/_tools/lab_copies.py --no-browser     copy only
 
 A notebook in which you have written nothing follows the book. One in which you have is left as it is; if the book has a
 newer one, that is said.
@@ -80,8 +80,10 @@ def main():
         kept = restore(name, noted)
         say(f"{name} is the book's again; yours is {kept.relative_to(ROOT)}")
     write_whole(note, json.dumps(noted, indent=1))
-    for name in both:
-        say(f"The book has a newer {name} than yours. To get it, and keep yours: make lab RESTORE={name[:-6]}")
+    if both:
+        newer = [name.removesuffix(".ipynb") for name in both]
+        say(f"The book has newer ones than yours of: {', '.join(newer)}")
+        say(f"To get one, and keep yours: make lab RESTORE={newer[0]}")
     if arguments.restore or arguments.no_browser:
         return 0
     say(f"JupyterLab opens on your copies, in {LAB}; Ctrl-C ends it.")
