@@ -2,10 +2,9 @@
 
 import json
 
+import lab_copies
 import nbformat
 import pytest
-
-import lab_copies
 
 
 def write(path, text, output="1"):
@@ -61,7 +60,7 @@ def test_what_the_reader_has_not_changed_follows_the_book(book, capsys):
     files = book()
     assert (files["a.ipynb"], files["b.ipynb"]) == ("mine", "B2")
     assert (
-        "The book has a newer a.ipynb than yours. To get it, and keep yours: make lab RESTORE=a\n"
+        "The book has newer ones than yours of: a\nTo get one, and keep yours: make lab RESTORE=a\n"
         in capsys.readouterr().out
     )
 

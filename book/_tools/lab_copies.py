@@ -1,7 +1,7 @@
 """Open the chapters in JupyterLab, as copies of yours in lab/, where nothing is overwritten: make lab
 
     python book/_tools/lab_copies.py                  copy what is new there, and open the introduction
-    python book/_tools/lab_copies.py --restore NAME   the book's NAME again, as 05_langevin_dynamics; yours is kept beside it
+    python book/_tools/lab_copies.py --restore NAME   the book's NAME again (05_langevin_dynamics, say), yours beside it
     python book/_tools/lab_copies.py --no-browser     copy only
 
 A notebook in which you have written nothing follows the book. One in which you have is left as it is; if the book has a
