@@ -7,7 +7,7 @@ import { download, loadNetwork } from "./network.js";
 const FOLDER = new URL("./files/", import.meta.url);
 const DIM = 28 * 28; // pixels of a training image
 const NO_DIGITS =
-  "This copy of the book was built without MNIST's training images, so their exact denoiser is not here. Build it again with NCSN_DATA set to MNIST's folder.";
+  "This copy of the book was built without MNIST's training images, so their exact denoiser is not here. Build it again: they are in book/mnist.";
 let listed = null; // what files.json says
 let network = null;
 let images = new Uint8Array(0);
