@@ -214,6 +214,7 @@ def test_with_an_address_there_are_links_to_the_page_and_to_colab(page):
     assert chapter.cells[0].source == f"# A chapter\n\n{links} · [Solutions](solutions/01_a.ipynb)"
     assert solutions.cells[0].source == f"# Solutions: A chapter\n\n{links} · [The chapter](../01_a.ipynb)"
     assert f"and [letters]({site}/letters.html)." in chapter.cells[2].source
+    assert f"; [Kramers, 1940]({site}/references.html))." in chapter.cells[2].source
 
 
 def test_elsewhere_than_on_github_no_page_and_no_colab_is_promised(page):

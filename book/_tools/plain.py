@@ -163,12 +163,16 @@ class Prose:
         return one.text if one.page == self.page.stem else self.link(one.text, one.page)
 
     def cite(self, key, text):
-        """Author and year, with a link to the source where the book knows one."""
+        """Author and year, with a link to the source where the book knows one, else to the page of references."""
         fields = self.sources[key].fields
         text = text.strip("[]") if text.startswith("[") else text.replace("[", "(").replace("]", ")")
         if "doi" in fields:
             return f"[{text}](https://doi.org/{fields['doi']})"
-        return f"[{text}](https://arxiv.org/abs/{fields['eprint']})" if "eprint" in fields else text
+        return (
+            f"[{text}](https://arxiv.org/abs/{fields['eprint']})"
+            if "eprint" in fields
+            else self.link(text, "references")
+        )
 
 
 def quote(text):
