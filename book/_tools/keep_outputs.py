@@ -16,6 +16,13 @@ from nbval.plugin import IPyNbFile
 PATIENCE = 60  # seconds that a busy machine may take to hand over the outputs of a cell that is done
 
 
+def drop_labs(widgets):
+    """Take a lab out of the state of a page's widgets: there the same is no widget, and its front end is not loaded."""
+    for stored in widgets.values():
+        models = stored["state"]
+        stored["state"] = {name: one for name, one in models.items() if one["model_module"] != "anywidget"}
+
+
 class Watched(IPyNbFile):
     """nbval's notebook; it keeps its cells in mind, and a client follows what they do to widgets."""
 
@@ -83,6 +90,8 @@ class Chapter(Watched):
             return
         self.client.nb = notebook
         self.client.set_widgets_metadata()
+        if "widgets" in notebook.metadata:
+            drop_labs(notebook.metadata.widgets)
         notebook.metadata.executed = {"key": self.key, "seconds": seconds}
         EXECUTED.mkdir(parents=True, exist_ok=True)
         write_whole(EXECUTED / self.path.name, nbformat.writes(notebook))
