@@ -130,6 +130,16 @@ def test_outputs_of_other_code_or_another_library_are_not_taken(tmp_path):
         assert said.endswith("failed: changed\n")
 
 
+def test_a_chapter_reads_what_it_names_and_what_belongs_to_that(tmp_path):
+    code = 'load_run("results/models/mnist_small.safetensors")\nshow_result(results / "cifar10_small.json")\n'
+    page = write_chapter(tmp_path, "one", code + 'Path("results/benchmarks").glob("*.json")')
+    found = set(chapters.read_results(page))
+    assert {f"results/models/mnist_small.{kind}" for kind in ("json", "safetensors")} <= found
+    assert {f"results/cifar10_small_{name}.png" for name in ("real", "inpainting", "neighbours")} <= found
+    assert [name for name in found if "/benchmarks/" in name]
+    assert not [name for name in found if "wide" in name or "celeba" in name]
+
+
 def test_a_chapter_depends_on_what_it_imports(tmp_path):
     page = write_chapter(tmp_path, "one", "from ncsn_lib.schedules import geometric_sigmas\nimport math")
     files = {file.relative_to(ROOT).as_posix() for file in chapters.imported_files(chapters.imported_modules(page))}

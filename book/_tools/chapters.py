@@ -88,16 +88,19 @@ def imported_modules(page):
 def read_results(page):
     """The stored results that a chapter names, relative to the book's folder.
 
-    A network's weights bring the record of their run, and `Path("FOLDER").glob` all that is in the folder.
+    A network's weights bring the record of their run, NAME.json its pictures NAME_*.png, and `Path("FOLDER").glob` all
+    that is in the folder.
     """
     text = page.read_text(encoding="utf-8")
 
-    def is_read(path):
-        names = (path.name, path.with_suffix(".safetensors").name, f'"{path.parent.as_posix()}").glob')
-        return any(name in text for name in names)
+    def is_read(file):
+        told = [file.name, file.with_suffix(".safetensors").name, f'"{file.parent.as_posix()}").glob']
+        if file.suffix == ".png":
+            told.append(f'{file.stem.rpartition("_")[0]}.json"')
+        return any(name in text for name in told)
 
     return sorted(
-        path.as_posix() for path in (file.relative_to(BOOK) for file in files_below(RESULTS)) if is_read(path)
+        file.as_posix() for file in (path.relative_to(BOOK) for path in files_below(RESULTS)) if is_read(file)
     )
 
 
