@@ -108,9 +108,8 @@ and a second.
 
 ```{code-cell} ipython3
 :tags: [hide-input]
-:mystnb:
 
-a = 1
+frame_slider(draw, [1, 2], "a", alt="b")
 ```
 
 ```{exercise-start}
@@ -136,7 +135,7 @@ Yes, by {eq}`eq-one`.
 
 ```{exercise}
 :label: ex-two
-**Modify** (ten minutes). *In $D$ dimensions.* Do.
+**Check** (ten minutes). *In $D$ dimensions.* Do.
 ```
 
 ```{solution} ex-two
@@ -169,7 +168,8 @@ def page(tmp_path, monkeypatch):
     path = tmp_path / "01_a.md"
     monkeypatch.setattr(plain, "first_cell", lambda files, address: f"import os  # {address}")
     monkeypatch.setattr(plain, "chapters", lambda: [path, tmp_path / "02_b.md"])
-    path.write_text(SOURCE.replace(":mystnb:\n", ""), encoding="utf-8")
+    path.write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "02_b.md").write_text("# B\n", encoding="utf-8")
     return path
 
 
@@ -184,24 +184,33 @@ def test_what_becomes_of_each_construct(page):
             "Its sentence, by Robbins (1956) and others "
             "([Song and Ermon, 2019](https://arxiv.org/abs/1907.05600); Kramers, 1940).\n\n"
             "$$\nx = 1\n\\tag{1}\n$$\n\n"
-            "By (1) and [(2)](02_b.ipynb); see [Fig. 3](02_b.ipynb), the norm,\n[another](02_b.ipynb) and letters.\n\n"
+            "By (1) and [(2) of B](02_b.ipynb); see [Fig. 3](02_b.ipynb), the norm,\n"
+            "[another](02_b.ipynb) and letters.\n\n"
             "## A part",
         ),
         ("markdown", "> **A note**\n>\n> Two lines, (1),\n> and a second."),
-        ("code", "a = 1"),
+        ("code", 'frame_slider(draw, [1, 2], "a", alt="b")'),
+        ("markdown", "*Run the cell to move the slider.*"),
         ("markdown", "### Exercise 7 · Is it so?\n\n*Check, two minutes*\n\nSay.\n\n```python\nb = 2\n```"),
         ("code", "# Your answer"),
-        ("markdown", "### Exercise 8 · In $D$ dimensions\n\n*Modify, ten minutes*\n\nDo."),
+        ("markdown", "### Exercise 8 · In $D$ dimensions\n\n*Check, ten minutes*\n\nDo."),
         ("markdown", "*Your answer:*"),
         ("markdown", "## Summary\n\nThe end."),
     ]
     folded = [cell.metadata.get("jupyter", {}).get("source_hidden", False) for cell in chapter.cells]
-    assert folded == [False, True, False, False, True, *5 * [False]]
+    assert folded == [False, True, False, False, True, *6 * [False]]
     assert [cell.source for cell in solutions.cells[4:]] == [
-        told[5][1], "**Solution**", "b = a + 1", "Yes, by (1).", told[7][1], "**Solution**", "No."
+        told[6][1], "**Solution**", "b = a + 1", "Yes, by (1).", told[8][1], "**Solution**", "No."
     ]  # fmt: skip
     nbformat.validate(chapter)
     nbformat.validate(solutions)
+
+
+@pytest.mark.parametrize("grade", ["Modify", "Discover"])
+def test_what_is_to_be_tried_is_answered_in_code(page, grade):
+    page.write_text(SOURCE.replace("**Check** (ten", f"**{grade}** (ten"), encoding="utf-8")
+    chapter, _ = plain.make_notebooks(page, KNOWN)
+    assert [cell.source for cell in chapter.cells if "answer" in cell.metadata.get("tags", [])] == 2 * ["# Your answer"]
 
 
 def test_with_an_address_there_are_links_to_the_page_and_to_colab(page):

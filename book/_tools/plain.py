@@ -21,6 +21,7 @@ from references import ROLE, single_roles
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 STATEMENT = re.compile(r"\*\*(?P<grade>\w+)\*\* \((?P<time>[^)]+)\)\. \*(?P<title>.+?)\.?\*\s*(?P<text>.*)", re.DOTALL)
 EQUATION = re.compile(r"\$\$(?P<formula>(?:(?!\$\$).)+?)\s*\$\$ \((?P<label>[\w-]+)\)", re.DOTALL)
+COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 TARGET = re.compile(r"^\([\w-]+\)=$\n?", re.MULTILINE)
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<page>\w+)\.md(?:#[\w-]+)?\)")
 OPTION = re.compile(r":(?P<name>[\w-]+): *(?P<value>.*)\n")
@@ -49,7 +50,7 @@ from ncsn_lib.labs import DenoiserLab
 denoiser_lab = DenoiserLab({RUN}, load_mnist("train").images)
 denoiser_lab  # denoiser_lab.sigma = 0.5 turns a knob, denoiser_lab.denoised is the network's guess""",
 }
-OPENING = "*On the rendered page points move here, from noise to four letters, by annealed Langevin dynamics.*"
+OPENING = "*The rendered page begins with points that move:*"
 MARK = 'CHAPTER = "{name}"  # the notebook of the solutions goes on from here'
 GO_THERE = """# The folder of the chapter; away from the book a new one, where its notebook and its files are fetched.
 import os
@@ -136,19 +137,19 @@ class Prose:
     def __init__(self, page, references, site, folder=""):
         self.page, self.site, self.folder = page, site, folder
         self.numbers, self.shown = references.numbers, references.roles[page.stem]
-        self.notebooks = {chapter.stem for chapter in chapters()}
+        self.titles = {chapter.stem: title_of(chapter) for chapter in chapters()}
         self.sources = parse_file(BOOK / "references.bib").entries
 
     def __call__(self, text):
         """Plain Markdown."""
-        text = TARGET.sub("", text)
+        text = COMMENT.sub("", TARGET.sub("", text))
         text = EQUATION.sub(lambda m: f"$${m['formula']}\n\\tag{{{self.numbers[m['label']]}}}\n$$", text)
         text = LINK.sub(lambda m: self.link(m["text"], m["page"]), text)
         return ROLE.sub(self.role, text)
 
     def link(self, text, page):
         """A text that leads to another page: its notebook, or the published page where it has none."""
-        if page in self.notebooks:
+        if page in self.titles:
             return f"[{text}]({self.folder}{page}.ipynb)"
         return f"[{text}]({self.site}/book/{page}.html)" if self.site else text
 
@@ -160,7 +161,10 @@ class Prose:
             cited = [self.cite(key, one.text) for key, one in zip(keys, found, strict=True)]
             return f"({'; '.join(cited)})" if match["name"] == "cite:p" else ", ".join(cited)
         (one,) = found
-        return one.text if one.page == self.page.stem else self.link(one.text, one.page)
+        if one.page == self.page.stem:
+            return one.text
+        of_another = match["name"] == "eq" and one.page in self.titles  # whose equations have numbers of their own
+        return self.link(f"{one.text} of {self.titles[one.page]}" if of_another else one.text, one.page)
 
     def cite(self, key, text):
         """Author and year, with a link to the source where the book knows one, else to the page of references."""
@@ -173,6 +177,11 @@ class Prose:
             if "eprint" in fields
             else self.link(text, "references")
         )
+
+
+def title_of(page):
+    """The title of a chapter."""
+    return re.search(r"^# (.+)", page.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 
 def quote(text):
@@ -198,7 +207,7 @@ def fold(cell, folded=True):
 
 
 def cells_of(parts, prose, with_code):
-    """The cells of a list of parts; `with_code` holds the exercises that code answers."""
+    """The cells of a list of parts; `with_code` holds the exercises whose solution has code."""
     found = []
     for part in parts:
         if part.kind == "text":
@@ -212,7 +221,7 @@ def cells_of(parts, prose, with_code):
         elif part.kind == "lab":
             found.append(own_code(LABS[part.label], "nbval-ignore-output"))
         elif part.kind == "exercise":
-            found += [*exercise_cells(part, prose, with_code), answer(part.label in with_code)]
+            found += [*exercise_cells(part, prose, with_code), answer(part, with_code)]
         elif part.kind != "solution":
             raise SystemExit(f"{prose.page.name}: no notebook can show the directive {{{part.kind}}}")
     return found
@@ -222,6 +231,8 @@ def page_cells(cell, prose):
     """A cell of the page, folded where the page folds it, and the caption of its figure."""
     cell = fold(nbformat.from_dict(cell), bool(FOLDED & set(cell.metadata.get("tags", []))))
     figure = cell.metadata.get("mystnb", {}).get("figure")
+    if "frame_slider(" in cell.source:
+        return [cell, markdown("*Run the cell to move the slider.*")]
     if figure is None:
         return [cell]
     return [cell, markdown(f"**{prose.numbers[figure['name']]}.** {prose(figure['caption'].strip())}")]
@@ -237,9 +248,9 @@ def exercise_cells(part, prose, with_code):
     return [markdown(f"{head}\n\n{prose(told['text'])}"), *cells_of(others, prose, with_code)]
 
 
-def answer(in_code):
-    """Where a student answers."""
-    if in_code:
+def answer(part, with_code):
+    """Where a student answers: in code, but for a check that wants a thought alone."""
+    if part.label in with_code or not part.parts[0].text.startswith("**Check**"):
         return own_code("# Your answer", "answer")
     return nbformat.v4.new_markdown_cell("*Your answer:*", metadata={"tags": [ONLY, "answer"]})
 
@@ -269,7 +280,8 @@ def make_notebooks(page, references, address=None):
     cells = cells_of(parts, prose, with_code)
     title, _, rest = cells[0].source.partition("\n")
     files = [file for file in read_results(page) if not file.endswith(".py")]
-    begin = own_code(f"{first_cell(files, address)}\n\n{MARK.format(name=name)}", folded=True)
+    mark = f"\n\n{MARK.format(name=name)}" if solved else ""
+    begin = own_code(f"{first_cell(files, address)}{mark}", folded=True)
     top = links(page, address, [f"[Solutions](solutions/{name}.ipynb)"] if solved else [])
     chapter = finish([markdown(f"{title}\n\n{top}".strip()), begin, markdown(rest.strip()), *cells[1:]])
     if not solved:
