@@ -172,11 +172,9 @@ class Prose:
         text = text.strip("[]") if text.startswith("[") else text.replace("[", "(").replace("]", ")")
         if "doi" in fields:
             return f"[{text}](https://doi.org/{fields['doi']})"
-        return (
-            f"[{text}](https://arxiv.org/abs/{fields['eprint']})"
-            if "eprint" in fields
-            else self.link(text, "references")
-        )
+        if "eprint" in fields:
+            return f"[{text}](https://arxiv.org/abs/{fields['eprint']})"
+        return self.link(text, "references")
 
 
 def title_of(page):
