@@ -83,9 +83,14 @@ def wait_for_size(page):
 
 
 def press_run(page):
-    """Press the main button, and wait until the run has ended."""
-    page.evaluate("document.querySelector('.sampler-lab .status').textContent = ''")
-    page.locator("button.main").click()
+    """Press the main button, and wait until the run has ended.
+
+    Where a knob was turned before, the lab may have begun to run by itself, and the button would pause it.
+    """
+    page.evaluate(f"""() => {{
+      document.querySelector(".sampler-lab .status").textContent = "";
+      if (!{PLACE}.model.get("running")) document.querySelector("button.main").click();
+    }}""")
     page.wait_for_selector(".sampler-lab .status:not(:empty)")
 
 
