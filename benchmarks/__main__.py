@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.machine import copy_rate, matmul_rate, measure_alone, start_up
 from benchmarks.steps import NETWORKS, VARIANTS, loader_speed, sampling_step, training_step
-from ncsn_lib.provenance import processor, provenance, write_result
+from ncsn_lib.files import write_result
+from ncsn_lib.provenance import processor, provenance
 
 RESULTS = Path(__file__).resolve().parents[1] / "book" / "results" / "benchmarks"
 

@@ -11,15 +11,14 @@ it, and the SHA-256 of both.
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ncsn_lib.files import discard_abandoned, discard_folder, whole_or_nothing, write_file
 
 FORMAT = "ncsn_lib checkpoint 1"
 MODEL_FORMAT = "ncsn_lib model 1"
@@ -87,21 +86,13 @@ def save_checkpoint(
     record["sha256"][RECORD] = _record_hash(record)
     files[RECORD] = (json.dumps(record, indent=2) + "\n").encode()
     with name_last_checkpoint(folder, target):
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".unfinished-step-*"):
-            shutil.rmtree(leftover)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-step-", dir=folder))
-        try:
+        discard_abandoned(folder, kind="step-", age=0.0)
+        with whole_or_nothing(target) as temporary:
+            temporary.mkdir()
             for name, content in files.items():
-                _write_to_disk(temporary / name, content)
-            if target.exists():
-                _discard(target)
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        _flush_folder(folder)
+                (temporary / name).write_bytes(content)
         for old in list_checkpoints(folder)[:-keep]:
-            _discard(old)
+            discard_folder(old)
     return target
 
 
@@ -258,35 +249,3 @@ def _other(path: Path) -> str:
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, whatever was there before; its folder is made if missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    _write_to_disk(unfinished, content)
-    unfinished.replace(path)
-    _flush_folder(path.parent)
-
-
-def _write_to_disk(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be opened to flush it
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _discard(path: Path) -> None:
-    """Delete a checkpoint in two moves, so that a cut leaves no half of one."""
-    doomed = path.with_name(f".unfinished-{path.name}")
-    path.rename(doomed)
-    shutil.rmtree(doomed)

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from ncsn_lib.checkpoints import CheckpointError, load_model, save_model
+from ncsn_lib.checks import check_count, check_not_negative, check_positive
 from ncsn_lib.data import LabelledImages, random_flip, random_shift, unit_images
 from ncsn_lib.networks.classifier import Classifier
-from ncsn_lib.protocol import check_count, check_not_negative, check_positive
 
 
 @dataclass(frozen=True)

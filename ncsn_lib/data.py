@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncsn_lib.checks import check_count, check_examples, check_floating
 from ncsn_lib.image_cache import Allocate, DecodedImages, cache_folder, cached_images, fingerprint
-from ncsn_lib.protocol import check_count, check_examples, check_floating
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",

@@ -12,15 +12,15 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import (
+from ncsn_lib.checks import (
     check_count,
     check_examples,
     check_floating,
     check_not_negative,
     check_number,
     check_positive,
-    per_example,
 )
+from ncsn_lib.protocol import per_example
 
 Sigma = float | Tensor
 LOG_2PI = math.log(2 * math.pi)

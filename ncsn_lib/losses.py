@@ -9,15 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import (
-    ScoreFn,
-    check_count,
-    check_device,
-    check_examples,
-    check_like,
-    evaluate_score,
-    per_example,
-)
+from ncsn_lib.checks import check_count, check_device, check_examples, check_like
+from ncsn_lib.protocol import ScoreFn, evaluate_score, per_example
 
 
 def explicit_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, true_score: Tensor) -> Tensor:

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from ncsn_lib.checkpoints import write_file
-from ncsn_lib.provenance import write_result
+from ncsn_lib.files import write_file, write_result
 from ncsn_lib.runs import Run
 
 OPSET = 20

@@ -1,6 +1,5 @@
 """Where a stored result comes from: command, date, machine and versions."""
 
-import json
 import os
 import platform
 from datetime import date
@@ -8,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from ncsn_lib.checkpoints import write_file
 
 
 def processor() -> str:
@@ -41,8 +38,3 @@ def provenance(command: str, device: str | torch.device = "cpu") -> dict[str, An
         "machine": machine,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
     }
-
-
-def write_result(path: Path, result: dict[str, Any]) -> None:
-    """Write a result as JSON, whole or not at all; a missing folder is made."""
-    write_file(path, (json.dumps(result, indent=1) + "\n").encode())

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ncsn_lib.checks import check_count, check_not_negative, check_positive
 from ncsn_lib.data import DATASETS, LabelledImages, check_split
 from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
@@ -18,7 +19,7 @@ from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
 from ncsn_lib.networks.score_resnet import ScoreResNet
 from ncsn_lib.networks.unet import UNet
-from ncsn_lib.protocol import ScoreFn, check_count, check_not_negative, check_positive
+from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.samplers import Callback, annealed_langevin_dynamics, consistent_annealed_sampling
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas
 from ncsn_lib.training import LossObjective, NCSNObjective, Objective, TrainingSettings

@@ -19,10 +19,10 @@ from ncsn_lib.checkpoints import (
     name_last_checkpoint,
     save_checkpoint,
     save_model,
-    write_file,
 )
+from ncsn_lib.checks import check_count
 from ncsn_lib.distributed import ALONE, Processes
-from ncsn_lib.protocol import check_count
+from ncsn_lib.files import write_file
 from ncsn_lib.recipes import SOURCES, Recipe
 from ncsn_lib.training import NonFiniteLossError, TrainingState, check_batch_size, check_shares, train
 

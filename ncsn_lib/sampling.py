@@ -1,7 +1,6 @@
 """A trained run sampled: any number of images in the memory of a batch, on the way, between two others, completed."""
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable
@@ -12,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn_lib.checkpoints import write_file
-from ncsn_lib.protocol import ScoreFn, check_count
-from ncsn_lib.provenance import write_result
+from ncsn_lib.checks import check_count
+from ncsn_lib.files import write_array, write_result
+from ncsn_lib.generators import step_generator
+from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.runs import Run
 from ncsn_lib.samplers import Callback, SamplerStep, inpaint
-from ncsn_lib.training import step_generator
 
 MASKS = ("left", "right", "top", "bottom", "box", "random")
 """The names of the masks."""
@@ -248,13 +247,6 @@ def batch_sizes(num: int, batch_size: int) -> list[int]:
 def to_bytes(images: Tensor) -> np.ndarray:
     """Images in [0, 1] clamped and rounded to 0 to 255, uint8."""
     return (images.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an .npy file, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    write_file(path, buffer.getvalue())
 
 
 def fingerprint(network: torch.nn.Module) -> str:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import check_count, check_floating, check_positive
+from ncsn_lib.checks import check_count, check_floating, check_positive
 
 
 def geometric_sigmas(sigma_max: float, sigma_min: float, num_levels: int) -> Tensor:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ncsn_lib.checks import check_count, check_examples, check_not_negative, check_positive
 from ncsn_lib.data import dequantize, random_flip, unit_images
 from ncsn_lib.distributed import ALONE, Processes
+from ncsn_lib.generators import step_generator
 from ncsn_lib.losses import ncsn_loss, variance_weight
-from ncsn_lib.protocol import ScoreFn, check_count, check_examples, check_not_negative, check_positive
+from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.schedules import check_sigmas
 
 Draws = dict[str, Tensor]
@@ -311,12 +313,6 @@ def draw_batch(
     x = dequantize(x, generator) if settings.dequantize else x
     x = random_flip(x, generator) if settings.flip else x
     return x, objective.draw(x, generator)
-
-
-def step_generator(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """The random generator of one training step, the same whenever the step is run."""
-    state = np.random.SeedSequence((seed, 1, step)).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
 
 
 def check_batch_size(batch_size: int, num_images: int) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ import torch
 from PIL import Image
 from problems import TINY
 
-from ncsn_lib import checkpoints
 from ncsn_lib.checkpoints import list_checkpoints, load_checkpoint, load_model
 from ncsn_lib.cli import main
 from ncsn_lib.cli.train import StopSignal
@@ -297,18 +297,18 @@ def test_ctrl_c_while_sampling(capsys, run, tmp_path, monkeypatch):
 
 def test_a_disk_that_fills_while_training(capsys, tmp_path, monkeypatch):
     """The third write of weights fails: the run ends, the checkpoint before it stands, and with space it goes on."""
-    write, written = checkpoints._write_to_disk, []
+    write, written = Path.write_bytes, []
 
     def full(path, content):
         written.append(path.name)
         if written.count("network.safetensors") == 3:
-            path.write_bytes(content[: len(content) // 2])
+            write(path, content[: len(content) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, content)
 
     folder = tmp_path / "run"
     argv = ["train", "digits", *TINY, "--run-dir", str(folder), "--checkpoint-every", "1"]
-    monkeypatch.setattr(checkpoints, "_write_to_disk", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     said = fails(capsys, *argv)
     assert f"could not save {folder / 'step-00000003'}: No space left on device; free some space" in said
     assert said.endswith(f"The last good checkpoint is {folder / 'step-00000002'}")

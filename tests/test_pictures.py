@@ -11,7 +11,7 @@ from PIL import Image
 from problems import seeded
 from test_cli import fails
 
-from ncsn_lib import checkpoints
+from ncsn_lib import files
 from ncsn_lib.cli import main
 from ncsn_lib.cli.pictures import picture, write_animation, write_images
 from ncsn_lib.data import load_digits, unit_images
@@ -95,12 +95,13 @@ def test_a_video_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is imitated by /dev/full, which Linux has")
-def test_a_video_on_a_full_disk(tmp_path):
+def test_a_video_on_a_full_disk(tmp_path, monkeypatch):
     """What ffmpeg could not write leaves the video that was there, and no half of a new one."""
     out, frames = tmp_path / "a.mp4", torch.rand(3, 1, 1, 8, 8, generator=seeded())
     write_animation(frames, out, seconds=1.0)
     before = out.read_bytes()
-    (tmp_path / ".unfinished-a.mp4").symlink_to("/dev/full")
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    monkeypatch.setattr(files, "_beside", lambda path: tmp_path / "full.mp4")
     with pytest.raises(OSError, match=r"could not write .*a\.mp4; free some space or choose another folder"):
         write_animation(frames, out, seconds=1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
@@ -111,15 +112,17 @@ def test_a_video_on_a_full_disk(tmp_path):
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch, name):
     """The disk fills half-way through: the picture that was there stays."""
 
+    write_bytes = Path.write_bytes
+
     def full(path, content):
-        path.write_bytes(content[: len(content) // 2])
+        write_bytes(path, content[: len(content) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     out, frames = tmp_path / name, torch.rand(3, 1, 1, 8, 8, generator=seeded())
     write = (lambda: write_images(frames[0], out)) if name == "a.png" else (lambda: write_animation(frames, out))
     write()
     before = out.read_bytes()
-    monkeypatch.setattr(checkpoints, "_write_to_disk", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         write()
     assert out.read_bytes() == before

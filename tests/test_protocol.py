@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from ncsn_lib.protocol import check_count, check_not_negative, check_number, check_positive, evaluate_score, per_example
+from ncsn_lib.checks import check_count, check_not_negative, check_number, check_positive
+from ncsn_lib.protocol import evaluate_score, per_example
 
 
 def test_sigma_is_laid_along_the_batch():

@@ -7,7 +7,8 @@ from datetime import date
 import pytest
 import torch
 
-from ncsn_lib.provenance import processor, provenance, write_result
+from ncsn_lib.files import write_result
+from ncsn_lib.provenance import processor, provenance
 
 
 def test_provenance_says_how_when_and_where():

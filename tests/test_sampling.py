@@ -9,6 +9,7 @@ import pytest
 import torch
 from problems import seeded, small_recipe
 
+from ncsn_lib.generators import step_generator
 from ncsn_lib.protocol import evaluate_score
 from ncsn_lib.recipes import RECIPES, ConsistentSamplingSettings, SamplingSettings
 from ncsn_lib.runs import Run
@@ -24,7 +25,6 @@ from ncsn_lib.sampling import (
     to_bytes,
 )
 from ncsn_lib.schedules import geometric_sigmas
-from ncsn_lib.training import step_generator
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)

@@ -8,17 +8,10 @@ import torch
 from problems import seeded
 from torch import nn
 
+from ncsn_lib.generators import step_generator
 from ncsn_lib.losses import ncsn_loss
 from ncsn_lib.networks import UNet
-from ncsn_lib.training import (
-    NCSNObjective,
-    NonFiniteLossError,
-    TrainingSettings,
-    TrainingState,
-    batch_indices,
-    step_generator,
-    train,
-)
+from ncsn_lib.training import NCSNObjective, NonFiniteLossError, TrainingSettings, TrainingState, batch_indices, train
 
 SIGMAS = torch.tensor([1.0, 0.3, 0.1])
 SETTINGS = TrainingSettings(num_steps=7, batch_size=4, learning_rate=1e-2, max_grad_norm=1.0, warmup_steps=3)

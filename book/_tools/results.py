@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from chapters import ROOT
 
-from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.files import write_result
+from ncsn_lib.provenance import provenance
 from ncsn_lib.runs import read_rows
 
 BEGUN = time.perf_counter()

@@ -40,6 +40,7 @@ from ncsn_lib import (
     seam_jump,
 )
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
+from ncsn_lib.checks import check_count
 from ncsn_lib.cli import main as run_command
 from ncsn_lib.cli.judging import find_classifier
 from ncsn_lib.cli.options import (
@@ -55,10 +56,10 @@ from ncsn_lib.cli.options import (
     take_recipe,
 )
 from ncsn_lib.data import unit_images
+from ncsn_lib.files import write_result
 from ncsn_lib.metrics import class_shares, sure_share
 from ncsn_lib.metrics.classes import Judgement
-from ncsn_lib.protocol import check_count
-from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.provenance import provenance
 from ncsn_lib.sampling import fingerprint
 
 HERE = Path(__file__).resolve().parent

@@ -30,7 +30,7 @@ from ncsn_lib import (
     sample_run,
     train,
 )
-from ncsn_lib.provenance import write_result
+from ncsn_lib.files import write_result
 from ncsn_lib.recipes import MNIST_SMALL, ONE_LEVEL, NoiseSettings, SamplingSettings
 from ncsn_lib.runs import Run
 from ncsn_lib.training import TrainingState

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ncsn_lib.cli.judging import JudgingOptions, draw, find_classifier, find_references, find_subject
 from ncsn_lib.cli.options import UserError, classifier_path, find_device, parse, take_recipe
+from ncsn_lib.files import write_result
 from ncsn_lib.metrics.classes import judge_images
 from ncsn_lib.metrics.inception import inception_figures, load_inception
 from ncsn_lib.networks.classifier import Classifier
-from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.provenance import provenance
 
 
 @dataclass(frozen=True)

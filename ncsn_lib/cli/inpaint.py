@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ncsn_lib.checks import check_count
 from ncsn_lib.cli.options import (
     RunOptions,
     UserError,
@@ -17,7 +18,6 @@ from ncsn_lib.cli.options import (
 )
 from ncsn_lib.cli.pictures import read_mask, write_images
 from ncsn_lib.data import unit_images
-from ncsn_lib.protocol import check_count
 from ncsn_lib.sampling import MASKS, inpaint_run, make_mask
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from ncsn_lib.checks import check_count
 from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
 from ncsn_lib.cli.pictures import write_images
-from ncsn_lib.protocol import check_count
 from ncsn_lib.sampling import interpolate_run
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.checkpoints import load_model
+from ncsn_lib.checks import check_count
 from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.cli.options import RunOptions, UserError, classifier_path, find_device, run_folder
 from ncsn_lib.data import load_images
 from ncsn_lib.networks.classifier import Classifier
-from ncsn_lib.protocol import check_count
 from ncsn_lib.recipes import SOURCES, Recipe
 from ncsn_lib.runs import Run, load_run
 from ncsn_lib.sampling import sample_run

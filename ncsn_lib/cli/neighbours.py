@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
+from ncsn_lib.checks import check_count
 from ncsn_lib.cli.judging import JudgingOptions, draw, find_classifier, find_references, find_subject
 from ncsn_lib.cli.options import UserError, find_device, parse, take_recipe
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.data import unit_images
+from ncsn_lib.files import write_result
 from ncsn_lib.metrics.classes import classify_images
 from ncsn_lib.metrics.neighbours import nearest_neighbours
-from ncsn_lib.protocol import check_count
-from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.provenance import provenance
 
 
 @dataclass(frozen=True)

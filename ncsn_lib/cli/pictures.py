@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncsn_lib.checkpoints import write_file
 from ncsn_lib.cli.options import UserError
-from ncsn_lib.sampling import to_bytes, write_array
+from ncsn_lib.files import whole_or_nothing, write_array, write_file
+from ncsn_lib.sampling import to_bytes
 
 
 def write_images(images: Tensor, out: Path, *, columns: int | None = None) -> None:
@@ -35,7 +35,6 @@ def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: fl
         durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
         _save(first, out, save_all=True, append_images=rest, duration=durations, loop=0)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
     _write_video(pictures + [pictures[-1]] * round(rate * hold), out, rate)
 
 
@@ -50,20 +49,18 @@ def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
     """Hand pictures (H, W, 3) to ffmpeg, and see that all arrived: it reports no error of its own."""
     ffmpeg = find_ffmpeg()
     height, width = pictures[0].shape[:2]
-    unfinished = out.with_name(f".unfinished-{out.name}")
     size = (width, height)
-    writer = ffmpeg.write_frames(str(unfinished), size, fps=rate, macro_block_size=4, ffmpeg_log_level="quiet")
     try:
-        writer.send(None)  # starts ffmpeg
-        for array in pictures:
-            writer.send(np.ascontiguousarray(array))
-        writer.close()
-        written, _ = ffmpeg.count_frames_and_secs(str(unfinished))
-        if written != len(pictures):
-            raise OSError(f"{written} of {len(pictures)} frames were written")
-        unfinished.replace(out)
+        with whole_or_nothing(out) as unfinished:
+            writer = ffmpeg.write_frames(str(unfinished), size, fps=rate, macro_block_size=4, ffmpeg_log_level="quiet")
+            writer.send(None)  # starts ffmpeg
+            for array in pictures:
+                writer.send(np.ascontiguousarray(array))
+            writer.close()
+            written, _ = ffmpeg.count_frames_and_secs(str(unfinished))
+            if written != len(pictures):
+                raise OSError(f"{written} of {len(pictures)} frames were written")
     except (OSError, RuntimeError) as error:
-        unfinished.unlink(missing_ok=True)
         raise OSError(f"could not write {out}; free some space or choose another folder") from error
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ncsn_lib.checks import check_count
 from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
 from ncsn_lib.cli.pictures import find_ffmpeg, write_animation, write_images
-from ncsn_lib.protocol import check_count
 from ncsn_lib.sampling import sample_run, sample_to_shards, sample_trajectory
 
 

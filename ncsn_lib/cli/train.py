@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from ncsn_lib.checkpoints import list_checkpoints
+from ncsn_lib.checks import check_count
 from ncsn_lib.cli.options import (
     RunOptions,
     UserError,
@@ -28,8 +29,8 @@ from ncsn_lib.cli.options import (
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.cli.quality import quick_distance
 from ncsn_lib.distributed import Processes, join_processes
-from ncsn_lib.protocol import check_count
-from ncsn_lib.provenance import provenance, write_result
+from ncsn_lib.files import write_result
+from ncsn_lib.provenance import provenance
 from ncsn_lib.recipes import Recipe
 from ncsn_lib.runs import Run, TrainingInterrupted, check_every, check_images, train_recipe
 from ncsn_lib.sampling import sample_run

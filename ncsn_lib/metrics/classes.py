@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ncsn_lib.checks import check_count, check_examples, check_number
 from ncsn_lib.data import unit_images
 from ncsn_lib.metrics.images import frechet_distance
 from ncsn_lib.networks.classifier import Classifier
-from ncsn_lib.protocol import check_count, check_examples, check_number
 
 
 class Judgement(NamedTuple):

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from ncsn_lib.checks import check_examples, check_like, check_positive
 from ncsn_lib.losses import explicit_score_matching_loss
-from ncsn_lib.protocol import ScoreFn, check_examples, check_like, check_positive
+from ncsn_lib.protocol import ScoreFn
 
 
 def mode_mass(x: Tensor, means: Tensor) -> Tensor:

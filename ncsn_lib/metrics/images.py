@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import check_examples, check_like
+from ncsn_lib.checks import check_examples, check_like
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ncsn_lib.checks import check_count
 from ncsn_lib.data import Download, downloads, unit_images
-from ncsn_lib.protocol import check_count
 
 WEIGHTS = Download(
     "weights-inception-2015-12-05-6726825d.pth",

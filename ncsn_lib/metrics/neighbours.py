@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import check_count, check_examples, check_like
+from ncsn_lib.checks import check_count, check_examples, check_like
 
 
 def nearest_distances(x: Tensor, references: Tensor, *, batch_size: int = 1000) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncsn_lib.protocol import check_count, check_examples
+from ncsn_lib.checks import check_count, check_examples
 
 
 class Classifier(nn.Module):

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ncsn_lib.checks import check_count, check_device, check_examples
 from ncsn_lib.networks.elementwise import elu
-from ncsn_lib.protocol import check_count, check_device, check_examples
 
 MakeNorm = Callable[[int], nn.Module]
 Pool = Callable[..., Tensor]

@@ -5,7 +5,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from ncsn_lib.protocol import check_count, per_example
+from ncsn_lib.checks import check_count
+from ncsn_lib.protocol import per_example
 
 
 class MLP(nn.Module):

@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from ncsn_lib.checks import check_count
 from ncsn_lib.networks.elementwise import ELU, elu
-from ncsn_lib.protocol import check_count, per_example
+from ncsn_lib.protocol import per_example
 
 
 class ScoreResNet(nn.Module):

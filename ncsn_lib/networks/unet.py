@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ncsn_lib.protocol import check_count, per_example
+from ncsn_lib.checks import check_count
+from ncsn_lib.protocol import per_example
 
 
 class UNet(nn.Module):

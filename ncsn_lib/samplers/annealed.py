@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import ScoreFn, check_examples, evaluate_score
+from ncsn_lib.checks import check_examples
+from ncsn_lib.protocol import ScoreFn, evaluate_score
 from ncsn_lib.samplers.langevin import Callback, langevin_dynamics
 from ncsn_lib.schedules import langevin_step_sizes
 

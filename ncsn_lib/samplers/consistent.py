@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import ScoreFn, check_examples, check_like, check_positive, evaluate_score
+from ncsn_lib.checks import check_examples, check_like, check_positive
+from ncsn_lib.protocol import ScoreFn, evaluate_score
 from ncsn_lib.samplers.annealed import denoising_step
 from ncsn_lib.samplers.inpainting import full_mask
 from ncsn_lib.samplers.langevin import Callback, SamplerStep

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import ScoreFn, check_count, check_device, check_examples, check_like, evaluate_score
+from ncsn_lib.checks import check_count, check_device, check_examples, check_like
+from ncsn_lib.protocol import ScoreFn, evaluate_score
 from ncsn_lib.samplers.annealed import denoising_step
 from ncsn_lib.samplers.langevin import Callback, SamplerStep, langevin_step
 from ncsn_lib.schedules import langevin_step_sizes

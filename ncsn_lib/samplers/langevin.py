@@ -6,15 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ncsn_lib.protocol import (
-    ScoreFn,
-    check_count,
-    check_examples,
-    check_like,
-    check_not_negative,
-    check_positive,
-    evaluate_score,
-)
+from ncsn_lib.checks import check_count, check_examples, check_like, check_not_negative, check_positive
+from ncsn_lib.protocol import ScoreFn, evaluate_score
 
 
 class SamplerStep(NamedTuple):
