@@ -1,153 +1,75 @@
-"""Score-based generative modelling, small enough to read: the library of the NCSN book."""
+"""Score-based generative modelling, small enough to read: the library of the NCSN book.
 
-from ncsn_lib.classifiers import ClassifierSettings, load_classifier, train_classifier
-from ncsn_lib.data import (
-    LabelledImages,
-    dequantize,
-    load_celeba,
-    load_cifar10,
-    load_digits,
-    load_fashion_mnist,
-    load_images,
-    load_mnist,
-)
-from ncsn_lib.distributions import (
-    GaussianMixture,
-    LineSegment,
-    Ring,
-    SwissRoll,
-    TwoMoons,
-    UniformBoxes,
-    checkerboard,
-    dataset_mixture,
-    square,
-)
-from ncsn_lib.losses import (
-    denoising_score_matching_loss,
-    explicit_score_matching_loss,
-    gaussian_projections,
-    implicit_score_matching_loss,
-    ncsn_loss,
-    rademacher_projections,
-    sliced_score_matching_loss,
-    sliced_score_matching_vr_loss,
-    sphere_projections,
-    variance_weight,
-)
-from ncsn_lib.metrics import (
-    class_shares,
-    classify_images,
-    count_flops,
-    fisher_divergence,
-    frechet_distance,
-    judge_images,
-    mean_distance,
-    mmd_squared,
-    mode_mass,
-    nearest_distances,
-    nearest_neighbours,
-    opponent_colours,
-    power_spectrum,
-    seam_jump,
-    sure_share,
-)
-from ncsn_lib.networks import MLP, Classifier, UNet
-from ncsn_lib.onnx_export import export_onnx
+Here is what most programs begin with; the rest is found by its module: `ncsn_lib.losses`, `.samplers`, `.schedules`,
+`.distributions`, `.data`, `.networks`, `.metrics`, `.classifiers`, `.sampling`, `.show`.
+"""
+
+from ncsn_lib.author_checkpoints import load_author_checkpoint
+from ncsn_lib.checkpoints import load_network, save_network
+from ncsn_lib.data import load_digits, load_images, load_mnist
+from ncsn_lib.distributions import GaussianMixture, dataset_mixture
+from ncsn_lib.losses import denoising_score_matching_loss, ncsn_loss, sliced_score_matching_vr_loss
+from ncsn_lib.metrics import frechet_distance
+from ncsn_lib.networks import MLP, NCSN, NCSNv2, UNet
 from ncsn_lib.protocol import ScoreFn
-from ncsn_lib.recipes import RECIPES, Recipe
-from ncsn_lib.runs import export_run, full_or_small_run, load_run, train_recipe
+from ncsn_lib.recipes import RECIPES
+from ncsn_lib.runs import Run, load_run, train_recipe
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
-    consistent_inpaint,
     denoising_step,
     inpaint,
     langevin_dynamics,
-    langevin_step,
-    metropolis_adjusted_langevin_dynamics,
 )
-from ncsn_lib.sampling import inpaint_run, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
+from ncsn_lib.sampling import sample_run
+from ncsn_lib.schedules import geometric_sigmas
+from ncsn_lib.settings import Recipe
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
-__all__ = [
+__version__ = "0.2.0"
+
+__all__ = [  # noqa: RUF022 - by what they are for
+    # networks, and any callable of their shape
     "MLP",
-    "RECIPES",
-    "Classifier",
-    "ClassifierSettings",
-    "GaussianMixture",
-    "LabelledImages",
-    "LineSegment",
-    "LossObjective",
-    "NCSNObjective",
-    "Recipe",
-    "Ring",
+    "NCSN",
+    "NCSNv2",
     "ScoreFn",
-    "SwissRoll",
-    "TrainingSettings",
-    "TrainingState",
-    "TwoMoons",
     "UNet",
-    "UniformBoxes",
-    "annealed_langevin_dynamics",
-    "check_sigmas",
-    "checkerboard",
-    "class_shares",
-    "classify_images",
-    "consistent_annealed_sampling",
-    "consistent_inpaint",
-    "count_flops",
+    # data
+    "GaussianMixture",
     "dataset_mixture",
-    "denoising_score_matching_loss",
-    "denoising_step",
-    "dequantize",
-    "explicit_score_matching_loss",
-    "export_onnx",
-    "export_run",
-    "fisher_divergence",
-    "frechet_distance",
-    "full_or_small_run",
-    "gaussian_projections",
-    "geometric_sigmas",
-    "implicit_score_matching_loss",
-    "inpaint",
-    "inpaint_run",
-    "interpolate_run",
-    "judge_images",
-    "langevin_dynamics",
-    "langevin_step",
-    "langevin_step_sizes",
-    "level_overlap",
-    "load_celeba",
-    "load_cifar10",
-    "load_classifier",
     "load_digits",
-    "load_fashion_mnist",
     "load_images",
     "load_mnist",
-    "load_run",
-    "make_mask",
-    "mean_distance",
-    "metropolis_adjusted_langevin_dynamics",
-    "mmd_squared",
-    "mode_mass",
+    # noise levels
+    "geometric_sigmas",
+    # losses
+    "denoising_score_matching_loss",
     "ncsn_loss",
-    "nearest_distances",
-    "nearest_neighbours",
-    "opponent_colours",
-    "power_spectrum",
-    "rademacher_projections",
-    "sample_run",
-    "sample_to_shards",
-    "sample_trajectory",
-    "seam_jump",
-    "sliced_score_matching_loss",
     "sliced_score_matching_vr_loss",
-    "sphere_projections",
-    "square",
-    "sure_share",
+    # training
+    "LossObjective",
+    "NCSNObjective",
+    "TrainingSettings",
+    "TrainingState",
     "train",
-    "train_classifier",
+    # sampling
+    "annealed_langevin_dynamics",
+    "consistent_annealed_sampling",
+    "denoising_step",
+    "inpaint",
+    "langevin_dynamics",
+    # whole experiments
+    "RECIPES",
+    "Recipe",
+    "Run",
+    "load_run",
+    "sample_run",
     "train_recipe",
-    "variance_weight",
+    # files
+    "load_author_checkpoint",
+    "load_network",
+    "save_network",
+    # judging
+    "frechet_distance",
 ]

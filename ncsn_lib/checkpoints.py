@@ -11,17 +11,18 @@ it, and the SHA-256 of both.
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ncsn_lib.files import discard_abandoned, discard_folder, whole_or_nothing, write_file
 
 FORMAT = "ncsn_lib checkpoint 1"
 MODEL_FORMAT = "ncsn_lib model 1"
+M = TypeVar("M", bound=nn.Module)
 WEIGHTS, TRAINING, RECORD = "network.safetensors", "training.safetensors", "checkpoint.json"
 
 
@@ -134,7 +135,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(record["step"], record["recipe"], tensors[WEIGHTS], tensors[TRAINING], path)
 
 
-def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any], *, exact: bool = False) -> None:
     """Write a model to share: its weights in 16 bits, and beside them a record of what is known of it.
 
     Each file is replaced whole or not at all. A cut between the two leaves a pair that does not fit, which
@@ -144,6 +145,7 @@ def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, A
         path: the file of the weights, `NAME.safetensors`; the record goes to `NAME.json`. A missing folder is made.
         weights: a state dict. Floating-point tensors are rounded to float16, the others stay as they are.
         record: what is known of the model, JSON-serialisable.
+        exact: leave the weights as they are.
 
     Raises:
         ValueError: another suffix, or a weight that float16 cannot hold, above 65,504 or not finite.
@@ -152,11 +154,13 @@ def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, A
     from safetensors.torch import save
 
     path = _model_path(path)
-    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
-    for name, value in halves.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(f"the weights {name} hold a value that float16 cannot: {weights[name].abs().max():g}")
-    content = save(_contiguous(halves))
+    kept = dict(weights)
+    for name, value in weights.items():
+        if value.is_floating_point() and not exact:
+            kept[name] = value.half()
+            if not kept[name].isfinite().all():
+                raise ValueError(f"the weights {name} hold a value that float16 cannot: {value.abs().max():g}")
+    content = save(_contiguous(kept))
     entry = {**record, "format": MODEL_FORMAT, "sha256": {"weights": hashlib.sha256(content).hexdigest()}}
     entry["sha256"]["record"] = _record_hash(entry, "record")
     files = {path: content, path.with_suffix(".json"): (json.dumps(entry, indent=2) + "\n").encode()}
@@ -176,7 +180,7 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         path: the file of the weights, `NAME.safetensors`, with `NAME.json` beside it.
 
     Returns:
-        The weights by name, floating-point ones as float32, on the CPU; and the record.
+        The weights by name, those of 16 bits as float32, on the CPU; and the record.
 
     Raises:
         ValueError: another suffix.
@@ -190,8 +194,51 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     content = _read(path, remedy)
     if hashlib.sha256(content).hexdigest() != record["sha256"].get("weights"):
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the recorded one{remedy}")
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load(content).items()}
+    halves = (torch.float16, torch.bfloat16)
+    weights = {name: value.float() if value.dtype in halves else value for name, value in load(content).items()}
     return weights, record
+
+
+def save_network(network: nn.Module, path: str | Path, **settings: Any) -> None:
+    """Store any network with what builds it again, as `NAME.safetensors` and `NAME.json`.
+
+    Args:
+        network: any module; its weights are stored as they are.
+        path: the file of the weights.
+        settings: the arguments of the call that builds it, JSON-serialisable; `load_network` makes that call.
+
+    Raises:
+        TypeError: settings that JSON does not hold.
+        ValueError: a path of another suffix.
+        CheckpointError: it cannot be written.
+    """
+    save_model(Path(path), network.state_dict(), {"kind": "network", "settings": settings}, exact=True)
+
+
+def load_network(path: str | Path, build: Callable[..., M], device: str | torch.device = "cpu") -> M:
+    """The network that `save_network` stored.
+
+    Args:
+        path: the file of the weights.
+        build: its class, or what else builds it from the stored settings.
+        device: where to put it.
+
+    Returns:
+        The network in eval mode.
+
+    Raises:
+        ValueError: a path of another suffix.
+        CheckpointError: missing, damaged, no network, or one that does not fit what `build` makes.
+    """
+    weights, record = load_model(Path(path))
+    if record.get("kind") != "network":
+        raise CheckpointError(f"{path} is no network that save_network wrote: its kind is {record.get('kind')!r}")
+    try:
+        network = build(**record["settings"])
+        network.load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{path} does not fit the network that is built for it: {error}") from error
+    return network.to(device).eval()
 
 
 def _model_path(path: Path) -> Path:

@@ -2,16 +2,15 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ncsn_lib.checkpoints import (
-    Checkpoint,
     CheckpointError,
     list_checkpoints,
     load_checkpoint,
@@ -23,8 +22,18 @@ from ncsn_lib.checkpoints import (
 from ncsn_lib.checks import check_count
 from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.files import write_file
-from ncsn_lib.recipes import SOURCES, Recipe
-from ncsn_lib.training import NonFiniteLossError, TrainingState, check_batch_size, check_shares, train
+from ncsn_lib.recipes import SOURCES
+from ncsn_lib.records import differences
+from ncsn_lib.settings import Recipe
+from ncsn_lib.training import (
+    Data,
+    NonFiniteLossError,
+    TrainingState,
+    check_batch_size,
+    check_shares,
+    examples_of,
+    training_steps,
+)
 
 KEPT_ON_DEVICE = 4 * 2**30
 """Bytes of images that are moved to the network's device as a whole; of a larger set a batch at a time is."""
@@ -41,6 +50,15 @@ class Run(NamedTuple):
     """Training steps done."""
 
 
+class Quality(NamedTuple):
+    """A measure of how good a network is as it stands."""
+
+    measure: Callable[[Run], float]
+    """Measures it; the smaller the better, such as a Frechet distance."""
+    every: int
+    """Steps between its measurements, a multiple of those between checkpoints."""
+
+
 class TrainingInterrupted(Exception):
     """Training was asked to stop; all it had done is saved."""
 
@@ -49,16 +67,15 @@ def train_recipe(
     recipe: Recipe,
     folder: Path,
     *,
+    images: Data | None = None,
     device: str | torch.device = "cpu",
-    images: Tensor | None = None,
     checkpoint_every: int = 500,
     keep: int = 2,
     accumulate: int = 1,
     processes: Processes = ALONE,
     on_gpu: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    quality: Callable[[Run], float] | None = None,
-    quality_every: int | None = None,
+    stop: Callable[[], bool] | None = None,
+    quality: Quality | None = None,
     callback: Callable[[TrainingState, float], None] | None = None,
 ) -> Run:
     """Train a recipe in a folder, from its last checkpoint if it has one.
@@ -69,16 +86,15 @@ def train_recipe(
     Args:
         recipe: what to do.
         folder: where the results go; made if missing. Every process must see it.
+        images: (N, C, H, W) training images, or a data set of them; the recipe's own training split by default.
         device: where to train.
-        images: (N, C, H, W) training images; the recipe's own training split by default.
         checkpoint_every: steps between checkpoints.
         keep: how many checkpoints stay, the newest.
         accumulate: parts into which a process cuts its share of the batch; more need less memory.
         processes: who trains; the first one writes.
         on_gpu: lay the network out as a GPU wants it (channels last) and compile it; the first step takes minutes.
         stop: is asked at each step whether to save and end.
-        quality: a number for the network as it stands, the smaller the better, such as a Frechet distance.
-        quality_every: steps between its measurements, a multiple of `checkpoint_every`; at each checkpoint by default.
+        quality: is measured at some of the checkpoints, of which the best one stays.
         callback: is called after each step with the state and the step's loss.
 
     Returns:
@@ -90,69 +106,69 @@ def train_recipe(
         NonFiniteLossError: the loss is NaN or infinite; the message names the last good checkpoint.
         TrainingInterrupted: `stop` said so; the last checkpoint holds the step at which it did.
     """
-    folder = Path(folder)
-    quality_every = checkpoint_every if quality_every is None else quality_every
-    check_every(checkpoint_every, quality_every)
+    folder, settings = Path(folder), recipe.training
+    check_every(checkpoint_every, quality)
     check_count("keep", keep)
-    check_shares(recipe.training.batch_size, processes.size, accumulate)
-    if images is None:
-        images = SOURCES[recipe.dataset]("train").images
+    check_shares(settings.batch_size, processes.size, accumulate)
+    images = own_images(recipe) if images is None else images
     check_images(recipe, images)
     state = start_or_resume(recipe, folder, device)
     if on_gpu:
         for network in (state.network, state.ema.module):
             network.to(memory_format=torch.channels_last)
         state.network.compile()
-    if images.nbytes <= KEPT_ON_DEVICE:
+    if isinstance(images, Tensor) and images.nbytes <= KEPT_ON_DEVICE:
         images = images.to(device)
-
+    steps = training_steps(
+        state, images, recipe.objective(), settings, accumulate=accumulate, processes=processes, stop=stop
+    )
     losses: list[tuple[int, float]] = []
-
-    def save(state: TrainingState) -> None:
-        # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
-        with name_last_checkpoint(folder, folder / "loss.csv"):
-            _append_rows(folder / "loss.csv", ("step", "loss"), losses)
-        losses.clear()
-        contents = {
-            "step": state.step,
-            "recipe": recipe.to_dict(),
-            "weights": state.ema.module.state_dict(),
-            "training": state.tensors(),
-        }
-        save_checkpoint(folder, keep=keep, **contents)
-        if quality is not None and state.step % quality_every == 0:
-            value = quality(Run(state.ema.module.eval(), recipe, state.step))
-            if value < min((float(value) for _, value in read_rows(folder / "quality.csv")), default=float("inf")):
-                save_checkpoint(folder / "best", keep=1, **contents)
-            _append_rows(folder / "quality.csv", ("step", "quality"), [(state.step, value)])
-
-    def after_step(state: TrainingState, loss: float) -> None:
-        if processes.rank == 0:
-            losses.append((state.step, loss))
-            if state.step % checkpoint_every == 0 or state.step == recipe.training.num_steps:
-                save(state)
-        if callback is not None:
-            callback(state, loss)
-
     try:
-        train(
-            state,
-            images,
-            recipe.objective(),
-            recipe.training,
-            accumulate=accumulate,
-            processes=processes,
-            stop=stop,
-            callback=after_step,
-        )
+        for loss in steps:
+            losses.append((state.step, loss))
+            if state.step % checkpoint_every == 0 or state.step == settings.num_steps:
+                if processes.rank == 0:
+                    _save(recipe, folder, state, losses, keep, quality)
+                losses.clear()
+            if callback is not None:
+                callback(state, loss)
     except NonFiniteLossError as error:
         raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
-    if state.step < recipe.training.num_steps:
-        if losses:
-            save(state)
+    if state.step < settings.num_steps:
+        if losses and processes.rank == 0:
+            _save(recipe, folder, state, losses, keep, quality)
         processes.wait()
         raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")
     return Run(state.ema.module.eval(), recipe, state.step)
+
+
+def _save(
+    recipe: Recipe,
+    folder: Path,
+    state: TrainingState,
+    losses: list[tuple[int, float]],
+    keep: int,
+    quality: Quality | None,
+) -> None:
+    """Write the losses since the last checkpoint, a checkpoint, and the best one if this is it."""
+    # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
+    with name_last_checkpoint(folder, folder / "loss.csv"):
+        _append_rows(folder / "loss.csv", ("step", "loss"), losses)
+    weights, training = state.ema.module.state_dict(), state.tensors()
+    contents = {"step": state.step, "recipe": recipe.to_dict(), "weights": weights, "training": training}
+    save_checkpoint(folder, keep=keep, **contents)
+    if quality is not None and state.step % quality.every == 0:
+        value = quality.measure(Run(state.ema.module.eval(), recipe, state.step))
+        if value < min((float(value) for _, value in read_rows(folder / "quality.csv")), default=float("inf")):
+            save_checkpoint(folder / "best", keep=1, **contents)
+        _append_rows(folder / "quality.csv", ("step", "quality"), [(state.step, value)])
+
+
+def own_images(recipe: Recipe) -> Tensor:
+    """(N, *D) the training split of the recipe's data set; `ValueError` if there is none of that name."""
+    if recipe.dataset not in SOURCES:
+        raise ValueError(f"there is no data set {recipe.dataset!r}; hand the images over, or use {', '.join(SOURCES)}")
+    return SOURCES[recipe.dataset]("train").images
 
 
 def describe_last(folder: Path) -> str:
@@ -161,20 +177,23 @@ def describe_last(folder: Path) -> str:
     return f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was saved yet"
 
 
-def check_every(checkpoint_every: int, quality_every: int) -> None:
+def check_every(checkpoint_every: int, quality: Quality | None) -> None:
     """Raise `ValueError` unless checkpoints, and measurements at some of them, can be made so often."""
     check_count("checkpoint_every", checkpoint_every)
-    if check_count("quality_every", quality_every) % checkpoint_every:
+    if quality is not None and check_count("quality_every", quality.every) % checkpoint_every:
         raise ValueError(
-            f"quality_every must be a multiple of checkpoint_every, {checkpoint_every}, got {quality_every}"
+            f"quality_every must be a multiple of checkpoint_every, {checkpoint_every}, got {quality.every}"
         )
 
 
-def check_images(recipe: Recipe, images: Tensor) -> None:
-    """Raise `ValueError` unless a recipe can be trained on the images: (N, C, H, W) of its shape, at least a batch."""
-    if images.shape[1:] != recipe.image_shape:
-        raise ValueError(f"images must be (N, {', '.join(map(str, recipe.image_shape))}), got {tuple(images.shape)}")
-    check_batch_size(recipe.training.batch_size, len(images))
+def check_images(recipe: Recipe, images: Data) -> None:
+    """Raise `ValueError` unless a recipe can be trained on the images: of its shape, at least a batch."""
+    if not isinstance(images, DataLoader):
+        shape = tuple((images[:1] if isinstance(images, Tensor) else examples_of(images[0])[None]).shape[1:])
+        if shape != recipe.image_shape:
+            wanted = ", ".join(map(str, recipe.image_shape))
+            raise ValueError(f"images must be (N, {wanted}), got {(len(images), *shape)}")
+        check_batch_size(recipe.training.batch_size, len(images))
 
 
 def start_or_resume(recipe: Recipe, folder: Path, device: str | torch.device = "cpu") -> TrainingState:
@@ -188,10 +207,10 @@ def start_or_resume(recipe: Recipe, folder: Path, device: str | torch.device = "
     saved = list_checkpoints(folder)
     if saved:
         checkpoint = load_checkpoint(saved[-1])
-        differences = _differences(checkpoint.recipe, recipe.to_dict())
-        if differences:
+        different = differences(checkpoint.recipe, recipe.to_dict())
+        if different:
             raise ValueError(
-                f"{checkpoint.path} is of another run: {'; '.join(differences)}; "
+                f"{checkpoint.path} is of another run: {'; '.join(different)}; "
                 "choose another folder, or the same settings"
             )
         state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
@@ -220,57 +239,8 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
     saved = list_checkpoints(path)
     if not saved and not (path / "checkpoint.json").exists():
         raise CheckpointError(f"there is no checkpoint in {path}; train one first: python -m ncsn_lib train RECIPE")
-    checkpoint: Checkpoint = load_checkpoint(saved[-1] if saved else path)
+    checkpoint = load_checkpoint(saved[-1] if saved else path)
     return _rebuild_run(checkpoint.path, checkpoint.recipe, checkpoint.step, checkpoint.weights, device)
-
-
-def full_is_wanted() -> bool:
-    """Whether NCSN_FULL=1 asks for the paper's own experiments in place of what the book stores.
-
-    Raises:
-        ValueError: NCSN_FULL is neither 0 nor 1.
-    """
-    wish = os.environ.get("NCSN_FULL", "0")
-    if wish not in ("0", "1"):
-        raise ValueError(f"NCSN_FULL must be 0 or 1, got {wish!r}")
-    return wish == "1"
-
-
-class AnyDevice(nn.Module):
-    """A network that takes tensors of any device, computes on its own, and answers where they came from."""
-
-    def __init__(self, network: nn.Module):
-        """Wrap a network (x, sigma) -> score."""
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """(B, *D) score on the device of `x` (B, *D); `sigma` is (B,)."""
-        home = next(self.network.parameters()).device
-        return self.network(x.to(home), sigma.to(home)).to(x.device)
-
-
-def full_or_small_run(full: Recipe, small: Path, runs: Path, device: str | torch.device = "cuda") -> Run:
-    """The run that a chapter shows: the small one stored with the book or, with NCSN_FULL=1, the paper's own.
-
-    Args:
-        full: the paper's recipe. With NCSN_FULL=1 it is trained in `runs`/NAME, or gone on with; that takes hours.
-        small: the stored network that stands in for it, `NAME.safetensors`.
-        runs: the folder of the runs.
-        device: where the paper's network is trained and computes; it takes tensors of the CPU, too.
-
-    Raises:
-        ValueError: NCSN_FULL is neither 0 nor 1, or there is no such device.
-        CheckpointError: a run that cannot be read.
-    """
-    if not full_is_wanted():
-        return load_run(small)
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("NCSN_FULL=1 trains the paper's networks and wants a GPU; there is none: leave it unset")
-    folder = Path(runs) / full.name
-    train_recipe(full, folder, device=device, on_gpu=torch.device(device).type == "cuda")
-    run = load_run(folder, device)
-    return run._replace(network=AnyDevice(run.network).eval())
 
 
 def export_run(run: Run, path: Path, record: Mapping[str, Any]) -> None:
@@ -297,18 +267,6 @@ def _rebuild_run(path: Path, fields: dict, step: int, weights: dict[str, Tensor]
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit this version of ncsn_lib: {error}") from error
     return Run(network.to(device).eval(), recipe, step)
-
-
-def _differences(saved: dict, wanted: dict, where: str = "") -> list[str]:
-    """In words, the fields in which two recipes differ."""
-    words = []
-    for name in sorted(saved.keys() | wanted.keys()):
-        old, new = saved.get(name), wanted.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            words += _differences(old, new, f"{where}{name}.")
-        elif old != new:
-            words.append(f"{where}{name} is {old!r} there and {new!r} here")
-    return words
 
 
 def read_rows(path: Path) -> list[tuple[int, str]]:

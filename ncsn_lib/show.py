@@ -5,6 +5,7 @@ import base64
 import html
 import inspect
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ncsn_lib.recipes import Recipe
-from ncsn_lib.runs import full_is_wanted
+import torch
+from torch import Tensor, nn
+
+from ncsn_lib.runs import Run, load_run, train_recipe
+from ncsn_lib.settings import Recipe
 
 CONSTANTS = {
     "$\\sigma_1$, $\\sigma_L$": lambda r: f"{r.noise.sigma_max:g}, {r.noise.sigma_min:g}",
@@ -31,7 +35,7 @@ CONSTANTS = {
     "sampler": lambda r: "annealed Langevin" if hasattr(r.sampling, "eps") else "consistent",
     "$\\epsilon$": lambda r: f"{r.sampling.eps:g}" if hasattr(r.sampling, "eps") else "–",
     "$T$": lambda r: getattr(r.sampling, "num_steps", "–"),
-    "calls a sample": lambda r: r.sampling.num_calls(r.noise.num_levels),
+    "calls a sample": lambda r: r.calls_per_sample(),
 }
 """The constants of a recipe of images, as a table shows them."""
 NARROW = "overflow-wrap: anywhere"
@@ -161,3 +165,52 @@ def _figures_table(result: Mapping[str, Any]) -> str:
     cells = [f"<tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>"]
     cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
     return f'<div style="overflow-x: auto"><table class="table">{"".join(cells)}</table></div>'
+
+
+def full_is_wanted() -> bool:
+    """Whether NCSN_FULL=1 asks for the paper's own experiments in place of what the book stores.
+
+    Raises:
+        ValueError: NCSN_FULL is neither 0 nor 1.
+    """
+    wish = os.environ.get("NCSN_FULL", "0")
+    if wish not in ("0", "1"):
+        raise ValueError(f"NCSN_FULL must be 0 or 1, got {wish!r}")
+    return wish == "1"
+
+
+class AnyDevice(nn.Module):
+    """A network that takes tensors of any device, computes on its own, and answers where they came from."""
+
+    def __init__(self, network: nn.Module):
+        """Wrap a network (x, sigma) -> score."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """(B, *D) score on the device of `x` (B, *D); `sigma` is (B,)."""
+        home = next(self.network.parameters()).device
+        return self.network(x.to(home), sigma.to(home)).to(x.device)
+
+
+def full_or_small_run(full: Recipe, small: Path, runs: Path, device: str | torch.device = "cuda") -> Run:
+    """The run that a chapter shows: the small one stored with the book or, with NCSN_FULL=1, the paper's own.
+
+    Args:
+        full: the paper's recipe. With NCSN_FULL=1 it is trained in `runs`/NAME, or gone on with; that takes hours.
+        small: the stored network that stands in for it, `NAME.safetensors`.
+        runs: the folder of the runs.
+        device: where the paper's network is trained and computes; it takes tensors of the CPU, too.
+
+    Raises:
+        ValueError: NCSN_FULL is neither 0 nor 1, or there is no such device.
+        CheckpointError: a run that cannot be read.
+    """
+    if not full_is_wanted():
+        return load_run(small)
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("NCSN_FULL=1 trains the paper's networks and wants a GPU; there is none: leave it unset")
+    folder = Path(runs) / full.name
+    train_recipe(full, folder, device=device, on_gpu=torch.device(device).type == "cuda")
+    run = load_run(folder, device)
+    return run._replace(network=AnyDevice(run.network).eval())

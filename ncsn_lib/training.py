@@ -1,16 +1,18 @@
-"""The training loop: it is handed a network, images and an objective, and knows none of them."""
+"""The training loop: it is handed a network, data and an objective, and knows none of them."""
 
 import contextlib
 import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
 
 from ncsn_lib.checks import check_count, check_examples, check_not_negative, check_positive
 from ncsn_lib.data import dequantize, random_flip, unit_images
@@ -18,13 +20,14 @@ from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.generators import step_generator
 from ncsn_lib.losses import ncsn_loss, variance_weight
 from ncsn_lib.protocol import ScoreFn
+from ncsn_lib.records import Record
 from ncsn_lib.schedules import check_sigmas
 
 Draws = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Record):
     """How a network is trained."""
 
     num_steps: int
@@ -174,7 +177,7 @@ class LossObjective:
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss is NaN or infinite; the weights are those before the step that failed."""
+    """The loss or its gradient is NaN or infinite; the weights are those before the step that failed."""
 
 
 @dataclass
@@ -215,29 +218,38 @@ class TrainingState:
         self.optimizer.load_state_dict(state)
 
 
+Data = Tensor | Dataset[Any] | DataLoader[Any]
+"""What is trained on: a tensor (N, *D), or torch's way of handing out examples."""
+
+
 def train(
-    state: TrainingState,
-    images: Tensor,
+    network: nn.Module | TrainingState,
+    data: Data,
     objective: Objective,
     settings: TrainingSettings,
     *,
+    take: Callable[[Any], Tensor] | None = None,
     accumulate: int = 1,
     processes: Processes = ALONE,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] | None = None,
     callback: Callable[[TrainingState, float], None] | None = None,
 ) -> TrainingState:
     """Minimise an objective with Adam, keeping a moving average of the weights.
 
-    The batch and the draws of a step follow from the seed and the step's number alone, so a run that goes on from
-    a saved state ends with the same weights, bit for bit, as one that was never cut. Every process makes the whole
-    batch and its draws and takes its share of them, so several processes do what one does, to rounding.
+    The batch and the draws of a step, a network's own such as dropout's among them, follow from the seed and the
+    step's number alone, so a run that goes on from a saved state ends with the same weights, bit for bit, as one that
+    was never cut. Only a `DataLoader` chooses its batches itself: with one, a run goes on with other batches. Every
+    process makes the whole batch and its draws and takes its share of them, so several processes do what one does, to
+    rounding.
 
     Args:
-        state: where to start; changed in place.
-        images: (N, *D) training images, N at least the batch size; in [0, 1], or uint8. On the network's device, or
-            on the CPU, from where a batch at a time is taken.
+        network: what is trained, in place, a module (x, sigma) -> score; or the state from which to go on.
+        data: (N, *D) examples, N at least the batch size, images in [0, 1] or uint8, on the network's device or on the
+            CPU, from where a batch at a time is taken; or a `Dataset` with a length; or a `DataLoader` of batches.
         objective: what to minimise.
         settings: how.
+        take: the examples in what a data set or a loader hands out. By default that is the tensor itself, the first of
+            a tuple, or the only images in a dict.
         accumulate: parts into which a process cuts its share of the batch; more need less memory.
         processes: who trains.
         stop: is asked at each step; where one process says yes, all end after that step.
@@ -247,72 +259,207 @@ def train(
         The state after `settings.num_steps` steps, or where it was stopped; sample with `state.ema.module`.
 
     Raises:
-        ValueError: fewer images than a batch, or parts that do not divide it.
-        NonFiniteLossError: the loss is NaN or infinite; the weights are as before that step.
+        TypeError: data of another kind, or no tensor in what they hand out.
+        ValueError: fewer examples than a batch, or parts that do not divide it.
+        NonFiniteLossError: the loss or its gradient is NaN or infinite; the weights are as before that step.
     """
-    check_examples(unit_images(images[:1]))
+    state = network if isinstance(network, TrainingState) else TrainingState.start(network, settings)
+    steps = training_steps(
+        state, data, objective, settings, take=take, accumulate=accumulate, processes=processes, stop=stop
+    )
+    for loss in steps:
+        if callback is not None:
+            callback(state, loss)
+    return state
+
+
+def training_steps(
+    state: TrainingState,
+    data: Data,
+    objective: Objective,
+    settings: TrainingSettings,
+    *,
+    take: Callable[[Any], Tensor] | None = None,
+    accumulate: int = 1,
+    processes: Processes = ALONE,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[float]:
+    """The loop of `train`, step by step, for who wants to do something in between.
+
+    Args:
+        state: where to start; changed in place.
+        data, objective, settings, take, accumulate, processes, stop: as for `train`.
+
+    Yields:
+        The loss of each step, when the state is as the step left it.
+    """
     shares = check_shares(settings.batch_size, processes.size, accumulate)
     device = next(state.network.parameters()).device
     network = processes.wrap(state.network)
-    status = None
+    weights = [weight for weight in state.network.parameters() if weight.requires_grad]
+    taken: _Step | None = None
 
-    def finish(status: Tensor) -> bool:
-        """End a step by its loss; whether to go on. It is read one step late: a GPU need not wait for the host."""
-        loss, stopping = status.tolist()
-        if not math.isfinite(loss):
-            where = objective.explain(state.network, *draw_batch(images, objective, settings, state.step, device))
+    state.network.train()
+    for step, examples in enumerate(_batches(data, settings, state.step, take, processes), state.step):
+        # The batch and its draws are the same in all processes; the gradient is of this one's share, part by part.
+        x, draws = draw_batch(examples, objective, settings, step, device)
+        state.optimizer.zero_grad()
+        loss = x.new_zeros(())
+        with _own_draws(settings.seed, step, device):
+            for number in range(accumulate):
+                rows = slice_of(processes.rank * accumulate + number, settings.batch_size // shares)
+                part = {name: value[rows] for name, value in draws.items()}
+                last = number == accumulate - 1
+                with contextlib.nullcontext() if last else processes.averages_later(network):
+                    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
+                        part_loss = objective.loss(network, x[rows], part) / accumulate
+                    part_loss.backward()
+                loss += part_loss.detach()
+
+        # The step before is read only now, so that a GPU need not wait for the host.
+        if taken is not None:
+            yield taken.finish(state, objective, settings)
+            if taken.stops:
+                break
+
+        # The step, unless its loss or gradient is not finite: fused Adam then leaves the weights alone.
+        norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        if settings.max_grad_norm is not None:
+            nn.utils.clip_grads_with_norm_(weights, settings.max_grad_norm, norm)
+        for group in state.optimizer.param_groups:
+            group["lr"] = settings.learning_rate_at(step)
+        asked = float(stop is not None and stop())
+        figures = processes.mean(torch.stack([loss, norm.to(loss), loss.new_full((), asked)]))
+        state.optimizer.found_inf = (~figures[:2].isfinite().all()).float()
+        state.optimizer.step()
+        taken = _Step(figures, x, draws)
+    else:
+        if taken is not None:
+            yield taken.finish(state, objective, settings)
+    state.network.eval()
+    state.ema.eval()
+
+
+@dataclass
+class _Step:
+    """A step that was taken, and whose figures are perhaps still on their way from the device."""
+
+    figures: Tensor
+    """(3,) loss, length of the gradient, above 0 if a process was asked to stop."""
+    x: Tensor
+    draws: Draws
+    stops: bool = False
+
+    def finish(self, state: TrainingState, objective: Objective, settings: TrainingSettings) -> float:
+        """Count the step and average its weights; its loss, unless that or its gradient is not finite."""
+        loss, norm, stops = self.figures.tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            what, where = ("loss", objective.explain(state.network, self.x, self.draws))
+            if math.isfinite(loss):
+                what, where = "gradient's length", _find_bad_gradient(state.network, objective, self.x, self.draws)
             raise NonFiniteLossError(
-                f"the loss is {loss} at step {state.step}: {where}; "
+                f"the {what} is {norm if math.isfinite(loss) else loss} at step {state.step}: {where}; "
                 f"lower the learning rate ({settings.learning_rate}), or look at the images"
             )
         state.ema.multi_avg_fn = get_ema_multi_avg_fn(settings.ema_decay_at(state.step))
         state.ema.update_parameters(state.network)
         state.step += 1
-        if callback is not None:
-            callback(state, loss)
-        return not stopping
+        self.stops = stops > 0
+        return loss
 
-    state.network.train()
-    for step in range(state.step, settings.num_steps):
-        x, draws = draw_batch(images, objective, settings, step, device)
-        state.optimizer.zero_grad()
-        loss = x.new_zeros(())
-        for number in range(accumulate):
-            rows = slice_of(processes.rank * accumulate + number, settings.batch_size // shares)
-            part = {name: value[rows] for name, value in draws.items()}
-            last = number == accumulate - 1
-            with contextlib.nullcontext() if last else processes.averages_later(network):
-                with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
-                    part_loss = objective.loss(network, x[rows], part) / accumulate
-                part_loss.backward()
-            loss += part_loss.detach()
-        if status is not None and not finish(status):
-            break
-        if settings.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(state.network.parameters(), settings.max_grad_norm)
-        for group in state.optimizer.param_groups:
-            group["lr"] = settings.learning_rate_at(step)
-        status = processes.mean(torch.stack([loss, loss.new_full((), float(stop()))]))
-        state.optimizer.found_inf = (~status[0].isfinite()).float()  # then fused Adam leaves the weights alone
-        state.optimizer.step()
-    else:
-        if status is not None:
-            finish(status)
-    state.network.eval()
-    state.ema.eval()
-    return state
+
+def _find_bad_gradient(network: nn.Module, objective: Objective, x: Tensor, draws: Draws) -> str:
+    """In words, which weights have a gradient that is not finite."""
+    network.zero_grad()
+    objective.loss(network, x, draws).backward()
+    gradients = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
+    bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+    return f"the gradient of {', '.join(bad[:3])}" + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
 
 
 def draw_batch(
-    images: Tensor, objective: Objective, settings: TrainingSettings, step: int, device: torch.device
+    examples: Tensor, objective: Objective, settings: TrainingSettings, step: int, device: torch.device
 ) -> tuple[Tensor, Draws]:
-    """A step's images (B, *D) as the network gets them, and the draws of its loss; the same whenever it is called."""
+    """A step's examples (B, *D) as the network gets them, and the draws of its loss; the same whenever it is called."""
     generator = step_generator(settings.seed, step, device)
-    x = images[batch_indices(len(images), settings.batch_size, settings.seed, step)].to(device, non_blocking=True)
-    x = unit_images(x)
+    x = unit_images(examples.to(device, non_blocking=True))
     x = dequantize(x, generator) if settings.dequantize else x
     x = random_flip(x, generator) if settings.flip else x
     return x, objective.draw(x, generator)
+
+
+def _batches(
+    data: Data, settings: TrainingSettings, start: int, take: Callable[[Any], Tensor] | None, processes: Processes
+) -> Iterator[Tensor]:
+    """The examples (B, *D) of each step from `start` on."""
+    take = take or examples_of
+    if isinstance(data, DataLoader):
+        if processes.size > 1:
+            raise ValueError("several processes need the same batches: hand over the DataLoader's data set")
+        loaded = itertools.chain.from_iterable(itertools.repeat(data))
+        for item in itertools.islice(loaded, settings.num_steps - start):
+            x = take(item)
+            check_examples(unit_images(x))
+            if len(x) != settings.batch_size:
+                raise ValueError(
+                    f"the loader's batch has {len(x)} examples, the settings ask for {settings.batch_size}; "
+                    f"give it batch_size={settings.batch_size} and drop_last=True"
+                )
+            yield x
+        return
+    if not isinstance(data, Tensor) and not (isinstance(data, Dataset) and hasattr(data, "__len__")):
+        raise TypeError(
+            f"data must be a tensor, a Dataset with a length or a DataLoader, got {type(data).__name__}; "
+            "torch.as_tensor makes a tensor of an array"
+        )
+    for step in range(start, settings.num_steps):
+        indices = batch_indices(len(data), settings.batch_size, settings.seed, step)
+        x = data[indices] if isinstance(data, Tensor) else torch.stack([take(data[i]) for i in indices.tolist()])
+        if step == start:
+            check_examples(unit_images(x))
+        yield x
+
+
+def examples_of(item: Any) -> Tensor:
+    """The examples in what a data set or a loader hands out.
+
+    Args:
+        item: a tensor or an array; a tuple or list, of which the first is taken; or a dict, of which the only entry
+            is taken that holds images: more than one number, floating point or uint8.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        TypeError: none is found, or a dict has several; the message names what there is.
+    """
+    if isinstance(item, tuple | list) and item:
+        item = item[0]
+    if isinstance(item, Mapping):
+        found = {name: value for name, value in item.items() if _holds_numbers(value)}
+        if len(found) != 1:
+            kinds = ", ".join(f"{name} ({type(value).__name__})" for name, value in item.items())
+            raise TypeError(f'which entry are the examples of {kinds}? say it by take=lambda item: item["..."]')
+        (item,) = found.values()
+    if not _holds_numbers(item):
+        raise TypeError(f"the data hand out {type(item).__name__}, not tensors: give take=, which makes a tensor of it")
+    return torch.as_tensor(item)
+
+
+def _holds_numbers(value: Any) -> bool:
+    if not isinstance(value, Tensor | np.ndarray) or value.ndim == 0:
+        return False
+    value = torch.as_tensor(value)
+    return value.is_floating_point() or value.dtype == torch.uint8
+
+
+@contextlib.contextmanager
+def _own_draws(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Let what a network draws by torch's global generator follow from the step, and put that generator back."""
+    own = step_generator(seed, step, device).initial_seed()
+    with torch.random.fork_rng([] if device.type == "cpu" else [device]):
+        (torch.default_generator.manual_seed if device.type == "cpu" else torch.cuda.manual_seed)(own)
+        yield
 
 
 def check_batch_size(batch_size: int, num_images: int) -> None:

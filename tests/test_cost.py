@@ -5,7 +5,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from ncsn_lib import count_flops
+from ncsn_lib.metrics import count_flops
 
 
 def test_a_matrix_product_counts_two_operations_an_entry():

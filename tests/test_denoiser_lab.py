@@ -23,10 +23,12 @@ from lab_pages import (
 )
 from torch.distributions import Categorical, Normal
 
-from ncsn_lib import classify_images, dataset_mixture, denoising_step, load_classifier, load_mnist, load_run
+from ncsn_lib import dataset_mixture, denoising_step, load_mnist, load_run
+from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.labs import DenoiserLab
 from ncsn_lib.labs.base import standalone
 from ncsn_lib.labs.network_lab import NetworkLab
+from ncsn_lib.metrics import classify_images
 
 MODEL = ROOT / "book" / "results" / "models" / "mnist_small_wide.safetensors"
 LAB = "document.querySelector('[data-lab=denoiser]')"

@@ -28,18 +28,11 @@ from lab_pages import (
 )
 from scipy.stats import kstest
 
-from ncsn_lib import (
-    GaussianMixture,
-    annealed_langevin_dynamics,
-    geometric_sigmas,
-    langevin_dynamics,
-    langevin_step_sizes,
-    level_overlap,
-    mode_mass,
-    plotting,
-)
+from ncsn_lib import GaussianMixture, annealed_langevin_dynamics, geometric_sigmas, langevin_dynamics, plotting
 from ncsn_lib.labs import LadderLab, ScoreLab
 from ncsn_lib.labs.base import STATIC, standalone
+from ncsn_lib.metrics import mode_mass
+from ncsn_lib.schedules import langevin_step_sizes, level_overlap
 
 LABS = {"score": ScoreLab, "ladder": LadderLab}
 

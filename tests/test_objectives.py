@@ -9,12 +9,10 @@ from ncsn_lib import (
     TrainingSettings,
     TrainingState,
     denoising_score_matching_loss,
-    explicit_score_matching_loss,
-    gaussian_projections,
-    implicit_score_matching_loss,
     sliced_score_matching_vr_loss,
     train,
 )
+from ncsn_lib.losses import explicit_score_matching_loss, gaussian_projections, implicit_score_matching_loss
 from ncsn_lib.training import NonFiniteLossError
 
 SETTINGS = TrainingSettings(num_steps=600, batch_size=256, learning_rate=0.05, cosine_decay=True)

@@ -15,8 +15,9 @@ from torch import nn
 from ncsn_lib.cli import main
 from ncsn_lib.networks.layers import ResidualConvUnits
 from ncsn_lib.onnx_export import export_onnx
-from ncsn_lib.recipes import MNIST, TOY, NCSNSettings
+from ncsn_lib.recipes import MNIST, TOY
 from ncsn_lib.runs import Run, load_run
+from ncsn_lib.settings import NCSNSettings
 
 MODEL = Path(__file__).resolve().parents[1] / "book" / "results" / "models" / "mnist_small_wide.safetensors"
 

@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 from problems import seeded
 
-from ncsn_lib import frechet_distance, judge_images, load_classifier, load_digits, load_run, sample_run
+from ncsn_lib import frechet_distance, load_digits, load_run, sample_run
+from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.cli import main as command
 from ncsn_lib.cli.options import UserError
-from ncsn_lib.recipes import Recipe
+from ncsn_lib.metrics import judge_images
 from ncsn_lib.sampling import to_bytes
+from ncsn_lib.settings import Recipe
 
 QUICK = ["--steps", "4", "--batch-size", "8", "--checkpoint-every", "2", "--num", "12", "--num-along", "6"]
 SAMPLING = ["--sampling.num-steps", "1"]

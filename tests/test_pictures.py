@@ -16,7 +16,9 @@ from ncsn_lib.cli import main
 from ncsn_lib.cli.pictures import picture, write_animation, write_images
 from ncsn_lib.data import load_digits, unit_images
 from ncsn_lib.runs import load_run
-from ncsn_lib.sampling import MASKS, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
+from ncsn_lib.samplers.inpainting import MASKS, make_mask
+from ncsn_lib.sampling import interpolate_run, sample_run, sample_trajectory
+from ncsn_lib.shards import sample_to_shards
 
 QUICK = ["--sampling.num-steps", "1"]
 

@@ -19,9 +19,9 @@ from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.data import load_digits
 from ncsn_lib.losses import sliced_score_matching_vr_loss
 from ncsn_lib.metrics import count_flops
-from ncsn_lib.recipes import (
-    RECIPES,
-    SOURCES,
+from ncsn_lib.recipes import RECIPES, SOURCES, load_two_modes
+from ncsn_lib.runs import Quality, TrainingInterrupted, export_run, load_run, read_rows, train_recipe
+from ncsn_lib.settings import (
     ConsistentSamplingSettings,
     NCSNSettings,
     NoiseSettings,
@@ -29,10 +29,8 @@ from ncsn_lib.recipes import (
     SamplingSettings,
     SlicedLossSettings,
     UNetSettings,
-    find_recipe,
-    load_two_modes,
 )
-from ncsn_lib.runs import TrainingInterrupted, export_run, full_or_small_run, load_run, read_rows, train_recipe
+from ncsn_lib.show import full_or_small_run
 from ncsn_lib.training import NonFiniteLossError, TrainingState, train
 
 
@@ -146,10 +144,10 @@ def test_the_levels_of_consistent_sampling():
     # 32,000 draws around 0.5 with sigma_1 = 12: five standard errors.
     assert abs(x.mean() - 0.5) < 5 * 12 / 32_000**0.5
     assert abs(x.std() / 12 - 1) < 5 / 64_000**0.5
-    settings.sample(zero_score, x, sigmas, torch.zeros_like)
+    settings.sample(zero_score, x, sigmas, randn_like=torch.zeros_like)
     assert len(seen) == settings.num_calls(24) == 7
     assert seen == pytest.approx(np.geomspace(12.0, 0.03, 7).tolist(), rel=1e-5)  # float32 levels
-    settings.sample(zero_score, x[:1], NoiseSettings(12.0, 1.0, 24).sigmas(), torch.zeros_like)
+    settings.sample(zero_score, x[:1], NoiseSettings(12.0, 1.0, 24).sigmas(), randn_like=torch.zeros_like)
     assert seen[7:] == seen[:7]  # whatever the training's other levels
 
 
@@ -163,17 +161,17 @@ def test_weights_follow_from_the_seed_alone():
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_an_unknown_recipe():
-    with pytest.raises(ValueError, match=r"there is no recipe 'digit'; there are: .*digits"):
-        find_recipe("digit")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"colour": 1}, r"recipe must have the fields \[.*\], got \[.*colour"),
-        ({"name": "nothing"}, "there is no recipe 'nothing'"),
-        ({"noise": {"sigma_max": 1.0}}, "recipe.noise must have the fields"),
+        ({"colour": 1}, "Recipe has the fields .*, got colour, dataset"),
+        ({"type": "NoiseSettings"}, "NoiseSettings has the fields"),
+        ({"noise": {"type": "NoiseSettings", "sigma_max": 1.0}}, "NoiseSettings has the fields num_levels"),
+        (
+            {"network": {"type": "MyNetwork"}},
+            "'MyNetwork' is no type of settings that is known here; import",
+        ),
+        ({"network": {"widths": [8]}}, "'a record without a type' is no type of settings"),
     ],
 )
 def test_fields_that_are_no_recipe(change, message):
@@ -246,17 +244,17 @@ def test_the_best_checkpoint_stays(tmp_path):
     values = iter([3.0, 1.0, 2.0])
     seen = []
 
-    def quality(run):
+    def measure(run):
         seen.append(run.step)
         return next(values)
 
-    train_recipe(small(), tmp_path, checkpoint_every=1, quality=quality, quality_every=2)
+    train_recipe(small(), tmp_path, checkpoint_every=1, quality=Quality(measure, 2))
     assert seen == [2, 4, 6]
     assert [step for step, _ in read_rows(tmp_path / "quality.csv")] == [2, 4, 6]
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000005", "step-00000006"]
     assert load_run(tmp_path / "best").step == 4
     with pytest.raises(ValueError, match="quality_every must be a multiple of checkpoint_every, 2, got 3"):
-        train_recipe(small(), tmp_path / "new", checkpoint_every=2, quality=quality, quality_every=3)
+        train_recipe(small(), tmp_path / "new", checkpoint_every=2, quality=Quality(measure, 3))
 
 
 def test_stopped_when_asked(tmp_path):

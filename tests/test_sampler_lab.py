@@ -29,21 +29,14 @@ from lab_pages import (
     wait_for_python,
 )
 
-from ncsn_lib import (
-    annealed_langevin_dynamics,
-    classify_images,
-    consistent_annealed_sampling,
-    consistent_inpaint,
-    geometric_sigmas,
-    inpaint,
-    load_classifier,
-    load_run,
-    sure_share,
-)
+from ncsn_lib import annealed_langevin_dynamics, consistent_annealed_sampling, geometric_sigmas, inpaint, load_run
+from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.labs import SamplerLab
 from ncsn_lib.labs.base import standalone
+from ncsn_lib.metrics import classify_images, sure_share
 from ncsn_lib.recipes import TOY
 from ncsn_lib.runs import Run
+from ncsn_lib.samplers import consistent_inpaint
 
 MODELS = ROOT / "book" / "results" / "models"
 PLACE = "document.querySelector('[data-lab=sampler]')"

@@ -66,7 +66,7 @@ def test_stationary_variance_is_that_of_the_discretised_chain():
         0.0,
         step_size=step_size,
         num_steps=60,  # the start is forgotten: 0.5^60
-        randn_like=lambda x: torch.randn(x.shape, generator=generator),
+        generator=generator,
     )
     expected = variance / (1 - step_size / (4 * variance))
     error = expected * math.sqrt(2 / num)
@@ -297,11 +297,10 @@ def test_consistent_inpainting_has_the_levels_noise_on_what_is_known():
 def test_plain_langevin_loses_the_weights_and_annealing_keeps_them():
     """The paper's Fig. 3 with 1,280 chains: 0.51 and 0.78 of the mass, whose standard error is 0.014 and 0.012."""
     generator = seeded(3)
-    randn_like = lambda x: torch.randn(x.shape, generator=generator)  # noqa: E731
     start = 16 * torch.rand(1280, 2, generator=generator) - 8
-    plain = langevin_dynamics(PAPER.score, start, 0.0, step_size=0.1, num_steps=1000, randn_like=randn_like)
+    plain = langevin_dynamics(PAPER.score, start, 0.0, step_size=0.1, num_steps=1000, generator=generator)
     annealed = annealed_langevin_dynamics(
-        PAPER.score, start, geometric_sigmas(20.0, 1.0, 10), eps=0.1, num_steps=100, randn_like=randn_like
+        PAPER.score, start, geometric_sigmas(20.0, 1.0, 10), eps=0.1, num_steps=100, generator=generator
     )
     assert mode_mass(plain, PAPER.means)[1].item() == pytest.approx(0.51, abs=0.05)
     assert mode_mass(annealed, PAPER.means)[1].item() == pytest.approx(0.78, abs=0.05)

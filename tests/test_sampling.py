@@ -9,22 +9,15 @@ import pytest
 import torch
 from problems import seeded, small_recipe
 
-from ncsn_lib.generators import step_generator
+from ncsn_lib.generators import sample_generators, step_generator
 from ncsn_lib.protocol import evaluate_score
-from ncsn_lib.recipes import RECIPES, ConsistentSamplingSettings, SamplingSettings
+from ncsn_lib.recipes import RECIPES
 from ncsn_lib.runs import Run
 from ncsn_lib.samplers import annealed_langevin_dynamics, consistent_annealed_sampling, inpaint
-from ncsn_lib.sampling import (
-    batch_sizes,
-    fingerprint,
-    inpaint_run,
-    interpolate_run,
-    sample_run,
-    sample_to_shards,
-    sample_trajectory,
-    to_bytes,
-)
+from ncsn_lib.sampling import batch_sizes, inpaint_run, interpolate_run, sample_run, sample_trajectory, to_bytes
 from ncsn_lib.schedules import geometric_sigmas
+from ncsn_lib.settings import ConsistentSamplingSettings, SamplingSettings
+from ncsn_lib.shards import fingerprint, sample_to_shards
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
@@ -62,28 +55,33 @@ def run(request):
     return make_run() if request.param == "annealed" else make_run(sampling=CONSISTENT)
 
 
-def normal_from(generator):
-    return lambda x: torch.randn(x.shape, generator=generator)
+def stacked(draw, generators):
+    """(B, C, H, W) each image's draws by its own generator."""
+    return torch.stack([draw(SHAPE, generator=generator) for generator in generators])
 
 
-def by_hand(run, num, seed, batch=0):
-    """A batch by the sampler itself, on the draws that the seed and the batch's number stand for."""
-    generator = step_generator(seed, batch, CPU)
+def by_hand(run, num, seed):
+    """Samples by the sampler itself, all in one batch, on the draws that each one's generator makes."""
+    generators = sample_generators(seed, num)
     sigmas, settings = run.recipe.noise.sigmas(), run.recipe.sampling
+
+    def replay(x):
+        return stacked(torch.randn, generators)
+
     if isinstance(settings, SamplingSettings):
         return annealed_langevin_dynamics(
             run.network,
-            torch.rand(num, *SHAPE, generator=generator),
+            stacked(torch.rand, generators),
             sigmas,
             eps=settings.eps,
             num_steps=settings.num_steps,
             denoise=settings.denoise,
-            randn_like=normal_from(generator),
+            randn_like=replay,
         )
     levels = geometric_sigmas(1.0, 0.02, 6)
     eta = 1 - 0.4 * (0.02 ** (1 / 5))  # the ladder's ratio is 0.02^(1/5)
-    start = 0.5 + torch.randn(num, *SHAPE, generator=generator)
-    return consistent_annealed_sampling(run.network, start, levels, eta=eta, randn_like=normal_from(generator))
+    start = 0.5 + stacked(torch.randn, generators)
+    return consistent_annealed_sampling(run.network, start, levels, eta=eta, randn_like=replay)
 
 
 # --- sample_run
@@ -91,7 +89,7 @@ def by_hand(run, num, seed, batch=0):
 
 def test_samples_are_the_samplers(run):
     samples = sample_run(run, 5, seed=3, batch_size=2)
-    expected = torch.cat([by_hand(run, size, 3, batch) for batch, size in enumerate([2, 2, 1])])
+    expected = by_hand(run, 5, 3)
     # The same steps on the same draws; eta, computed once in float32 and once in float64, differs by 1e-7.
     torch.testing.assert_close(samples, expected, rtol=0, atol=1e-5)
     assert expected.std() > 0.1  # and they are no constants
@@ -103,7 +101,22 @@ def test_samples_follow_from_the_seed(run):
     assert first.shape == (5, *SHAPE)
     assert torch.equal(first, sample_run(run, 5, seed=1, batch_size=2))
     assert not torch.equal(first, sample_run(run, 5, seed=2, batch_size=2))
-    assert not torch.equal(first[:2], first[2:4])  # each batch has draws of its own
+    assert torch.pdist(first.flatten(1)).min() > 0.1  # each image has draws of its own
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_an_image_is_the_same_in_any_batch(run, batch_size):
+    """Whatever the batch, to the rounding of the network, and from whatever number it begins."""
+    whole = sample_run(run, 5, seed=1)
+    torch.testing.assert_close(sample_run(run, 5, seed=1, batch_size=batch_size), whole, rtol=0, atol=1e-4)
+    torch.testing.assert_close(sample_run(run, 2, seed=1, first=3), whole[3:], rtol=0, atol=1e-4)
+
+
+def test_training_and_sampling_share_no_stream():
+    """A step's draws and a sample's of the same number differ, whatever the seed."""
+    for seed, number in [(0, 0), (0, 1), (3, 7)]:
+        (own,) = sample_generators(seed, 1, first=number)
+        assert not torch.equal(torch.rand(4, generator=own), torch.rand(4, generator=step_generator(seed, number, CPU)))
 
 
 def test_progress_counts_each_image_at_each_call(run):
@@ -273,7 +286,7 @@ def test_shards_take_the_memory_of_a_batch(tmp_path, monkeypatch):
     """Whatever the number of images, no tensor that the network or a file is handed holds more than a batch."""
     run = make_run(Recorder())
     written = []
-    monkeypatch.setattr("ncsn_lib.sampling.to_bytes", lambda images: written.append(len(images)) or to_bytes(images))
+    monkeypatch.setattr("ncsn_lib.shards.to_bytes", lambda images: written.append(len(images)) or to_bytes(images))
     sample_to_shards(run, 11, tmp_path, batch_size=3)
     assert {len(x) for x in run.network.seen} == {3, 2}
     assert written == [3, 3, 3, 2]
@@ -285,11 +298,11 @@ def test_shards_take_the_memory_of_a_batch(tmp_path, monkeypatch):
 def test_a_trajectory_goes_from_the_start_to_the_samples(run):
     frames = sample_trajectory(run, 3, num_frames=4, seed=2)
     assert frames.shape == (4, 3, *SHAPE)
-    generator = step_generator(2, 0, CPU)
+    generators = sample_generators(2, 3)
     if isinstance(run.recipe.sampling, SamplingSettings):
-        assert torch.equal(frames[0], torch.rand(3, *SHAPE, generator=generator))
+        assert torch.equal(frames[0], stacked(torch.rand, generators))
     else:
-        assert torch.equal(frames[0], 0.5 + torch.randn(3, *SHAPE, generator=generator))
+        assert torch.equal(frames[0], 0.5 + stacked(torch.randn, generators))
     assert torch.equal(frames[-1], sample_run(run, 3, seed=2))
 
 
@@ -318,10 +331,7 @@ def test_fewer_steps_than_frames_give_them_all():
 def test_the_ends_are_samples_of_their_own_draws(run):
     """The first end is sampled on the draws of the one, the last on those of the other."""
     images = interpolate_run(run, 5, seed=4)
-    generator = step_generator(4, 0, CPU)
-    sigmas, sampling = run.recipe.noise.sigmas(), run.recipe.sampling
-    start = sampling.start((2, *SHAPE), sigmas, generator)
-    ends = sampling.sample(run.network, start, sigmas, normal_from(generator))
+    ends = by_hand(run, 2, 4)
     # Batches of another size: float32 sums in another order; cos(pi / 2) is 4e-8 and not 0.
     torch.testing.assert_close(images[[0, -1]], ends, rtol=0, atol=1e-4)
     torch.testing.assert_close(interpolate_run(run, 2, seed=4), ends, rtol=0, atol=1e-4)
@@ -366,9 +376,9 @@ def test_completions_are_the_samplers(run, renoise):
     mask = torch.rand(8, 8, generator=seeded(6)) < 0.5
     seen = []
     done = inpaint_run(run, known, mask, seed=2, renoise=renoise, callback=seen.append)
-    generator = step_generator(2, 0, CPU)
+    generators = sample_generators(2, 3)
     sigmas, settings = run.recipe.noise.sigmas(), run.recipe.sampling.inpainting
-    start = run.recipe.sampling.start((3, *SHAPE), sigmas, generator)
+    start = run.recipe.sampling.start((3, *SHAPE), sigmas, generators)
     expected = inpaint(
         run.network,
         start,
@@ -379,7 +389,7 @@ def test_completions_are_the_samplers(run, renoise):
         num_steps=settings.num_steps,
         denoise=settings.denoise,
         renoise=renoise,
-        randn_like=normal_from(generator),
+        randn_like=lambda x: stacked(torch.randn, generators),
     )
     assert torch.equal(done, expected)
     assert torch.equal(done[..., mask], known[..., mask])

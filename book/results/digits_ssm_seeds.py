@@ -14,11 +14,11 @@ from ncsn_lib import (
     LossObjective,
     TrainingSettings,
     TrainingState,
-    gaussian_projections,
     load_digits,
     sliced_score_matching_vr_loss,
     train,
 )
+from ncsn_lib.losses import gaussian_projections
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import store

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from ncsn_lib import export_run, load_mnist, train
+from ncsn_lib import load_mnist, train
 from ncsn_lib.provenance import provenance
 from ncsn_lib.recipes import MNIST_SMALL_WIDE
-from ncsn_lib.runs import Run
+from ncsn_lib.runs import Run, export_run
 from ncsn_lib.training import TrainingState
 
 HERE = Path(__file__).resolve().parent

@@ -16,15 +16,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import as_row, store
 
-from ncsn_lib import (
-    denoising_score_matching_loss,
-    judge_images,
-    load_classifier,
-    load_mnist,
-    load_run,
-    sample_run,
-    train,
-)
+from ncsn_lib import denoising_score_matching_loss, load_mnist, load_run, sample_run, train
+from ncsn_lib.classifiers import load_classifier
+from ncsn_lib.metrics import judge_images
 from ncsn_lib.plotting import image_grid
 from ncsn_lib.recipes import MNIST_SMALL, ONE_LEVEL, ONE_LEVEL_SAMPLING
 from ncsn_lib.runs import Run

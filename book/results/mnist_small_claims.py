@@ -15,21 +15,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import store
 
-from ncsn_lib import (
-    classify_images,
-    denoising_score_matching_loss,
-    denoising_step,
-    inpaint_run,
-    load_classifier,
-    load_mnist,
-    load_run,
-    make_mask,
-    mean_distance,
-    nearest_distances,
-    sample_run,
-    sample_trajectory,
-    seam_jump,
-)
+from ncsn_lib import denoising_score_matching_loss, denoising_step, load_mnist, load_run, sample_run
+from ncsn_lib.classifiers import load_classifier
+from ncsn_lib.metrics import classify_images, mean_distance, nearest_distances, seam_jump
+from ncsn_lib.samplers import make_mask
+from ncsn_lib.sampling import inpaint_run, sample_trajectory
 
 MODELS = Path(__file__).resolve().parent / "models"
 SEEDS = (0, 1, 2)

@@ -12,8 +12,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import as_row, store
 
-from ncsn_lib import judge_images, load_mnist, load_run, sample_run
+from ncsn_lib import load_mnist, load_run, sample_run
 from ncsn_lib.classifiers import load_classifier
+from ncsn_lib.metrics import judge_images
 
 MODELS = Path(__file__).resolve().parent / "models"
 NUM = 1000
@@ -29,7 +30,7 @@ def measure(name, references):
     sample_run(run, 64, bfloat16=True)
     seconds = time.perf_counter() - begun
     images = sample_run(run, NUM, seed=1, bfloat16=True)
-    calls = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
+    calls = run.recipe.calls_per_sample()
     how = {"calls": calls, "seconds_for_64": round(seconds, 2), "seed": 1, "bfloat16": True}
     return {"name": name, **judge(images, references), **how}
 

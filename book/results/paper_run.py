@@ -24,21 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import as_row, thinned
 
-from ncsn_lib import (
-    classify_images,
-    frechet_distance,
-    inpaint_run,
-    load_run,
-    make_mask,
-    mean_distance,
-    nearest_neighbours,
-    opponent_colours,
-    power_spectrum,
-    sample_run,
-    sample_to_shards,
-    sample_trajectory,
-    seam_jump,
-)
+from ncsn_lib import frechet_distance, load_run, sample_run
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.checks import check_count
 from ncsn_lib.cli import main as run_command
@@ -57,10 +43,21 @@ from ncsn_lib.cli.options import (
 )
 from ncsn_lib.data import unit_images
 from ncsn_lib.files import write_result
-from ncsn_lib.metrics import class_shares, sure_share
+from ncsn_lib.metrics import (
+    class_shares,
+    classify_images,
+    mean_distance,
+    nearest_neighbours,
+    opponent_colours,
+    power_spectrum,
+    seam_jump,
+    sure_share,
+)
 from ncsn_lib.metrics.classes import Judgement
 from ncsn_lib.provenance import provenance
-from ncsn_lib.sampling import fingerprint
+from ncsn_lib.samplers import make_mask
+from ncsn_lib.sampling import inpaint_run, sample_trajectory
+from ncsn_lib.shards import fingerprint, sample_to_shards
 
 HERE = Path(__file__).resolve().parent
 SHOWN, WAYS, FRAMES = 64, 8, 11
@@ -130,8 +127,7 @@ def main(argv):
     """Train, draw, judge, write; returns the exit status, that of the training where it was stopped."""
     recipe, words = take_recipe("paper_run", argv)
     title = f"paper_run {recipe.name}"
-    recipe.check_sampling()
-    options, _ = parse(title, recipe.summary, PaperRunOptions(), {"sampling": recipe.sampling}, words)
+    options, _ = parse(title, recipe.summary, PaperRunOptions(), {"sampling": recipe.sampler}, words)
     check(options)
     train_images = unit_images(load_training_images(recipe, options.data, False, True)[1])
     test_images = unit_images(load_test_images(recipe, options.test_data))
@@ -188,7 +184,7 @@ class PaperRun:
         self.classifier, self.train_images = classifier, train_images
         order = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(options.seed))
         self.test_images = test_images[order]
-        self.calls = run.recipe.sampling.num_calls(run.recipe.noise.num_levels)
+        self.calls = run.recipe.calls_per_sample()
         self.how = dataclasses.asdict(run.recipe.sampling) | options.sampling()
         self.judge = {"classifier": fingerprint(classifier), "train": len(train_images), "test": len(test_images)}
         self.real = None

@@ -18,17 +18,15 @@ from results import store
 from ncsn_lib import (
     RECIPES,
     GaussianMixture,
-    Ring,
     annealed_langevin_dynamics,
-    count_flops,
     denoising_score_matching_loss,
-    gaussian_projections,
     geometric_sigmas,
-    implicit_score_matching_loss,
     langevin_dynamics,
-    mode_mass,
     sliced_score_matching_vr_loss,
 )
+from ncsn_lib.distributions import Ring
+from ncsn_lib.losses import gaussian_projections, implicit_score_matching_loss
+from ncsn_lib.metrics import count_flops, mode_mass
 from ncsn_lib.networks.layers import CondInstanceNormPlusPlus
 
 SEEDS, CHAINS = 20, 1280

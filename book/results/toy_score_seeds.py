@@ -15,10 +15,10 @@ from ncsn_lib import (
     LossObjective,
     TrainingSettings,
     TrainingState,
-    gaussian_projections,
     sliced_score_matching_vr_loss,
     train,
 )
+from ncsn_lib.losses import gaussian_projections
 from ncsn_lib.plotting import grid_points
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))

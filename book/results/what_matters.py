@@ -19,20 +19,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "_tools"))
 from results import as_row, store
 
-from ncsn_lib import (
-    NCSNObjective,
-    denoising_score_matching_loss,
-    export_run,
-    judge_images,
-    load_classifier,
-    load_mnist,
-    load_run,
-    sample_run,
-    train,
-)
+from ncsn_lib import NCSNObjective, denoising_score_matching_loss, load_mnist, load_run, sample_run, train
+from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.files import write_result
-from ncsn_lib.recipes import MNIST_SMALL, ONE_LEVEL, NoiseSettings, SamplingSettings
-from ncsn_lib.runs import Run
+from ncsn_lib.metrics import judge_images
+from ncsn_lib.recipes import MNIST_SMALL, ONE_LEVEL
+from ncsn_lib.runs import Run, export_run
+from ncsn_lib.settings import NoiseSettings, SamplingSettings
 from ncsn_lib.training import TrainingState
 
 RESULTS = Path(__file__).resolve().parent

@@ -18,7 +18,8 @@ from ncsn_lib.cli.options import (
 )
 from ncsn_lib.cli.pictures import read_mask, write_images
 from ncsn_lib.data import unit_images
-from ncsn_lib.sampling import MASKS, inpaint_run, make_mask
+from ncsn_lib.samplers.inpainting import MASKS, make_mask
+from ncsn_lib.sampling import inpaint_run
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     generator = torch.Generator().manual_seed(options.seed)
     chosen = unit_images(images[torch.randperm(len(images), generator=generator)[: options.num]])
     known = chosen.repeat_interleave(options.completions, dim=0)
-    settings = trained.recipe.sampling.inpainting
+    settings = trained.recipe.sampler.inpainting
     total = len(known) * settings.num_calls(trained.recipe.noise.num_levels)
     with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
         done = inpaint_run(trained, known, mask, seed=options.seed, renoise=options.renoise, callback=bar.update)

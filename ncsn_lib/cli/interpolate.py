@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
     recipe, argv = take_recipe("interpolate", argv)
     title = f"interpolate {recipe.name}"
     options, trained = load_with_settings(title, recipe, InterpolateOptions(), argv, _check)
-    calls = trained.recipe.sampling.num_calls(trained.recipe.noise.num_levels)
+    calls = trained.recipe.calls_per_sample()
     with tqdm(total=options.rows * options.num * calls, unit="image step", desc=title, disable=None) as bar:
         seeds = range(options.seed, options.seed + options.rows)
         rows = [interpolate_run(trained, options.num, seed=seed, callback=bar.update) for seed in seeds]

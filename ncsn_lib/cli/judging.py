@@ -14,9 +14,10 @@ from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.cli.options import RunOptions, UserError, classifier_path, find_device, run_folder
 from ncsn_lib.data import load_images
 from ncsn_lib.networks.classifier import Classifier
-from ncsn_lib.recipes import SOURCES, Recipe
+from ncsn_lib.recipes import SOURCES
 from ncsn_lib.runs import Run, load_run
 from ncsn_lib.sampling import sample_run
+from ncsn_lib.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,16 @@ def find_subject(options: JudgingOptions, recipe: Recipe, num: int) -> Subject:
             raise UserError(f"{options.images} holds {len(images)} images, fewer than --num {num}")
         return Subject(images[:num], None, {"images": str(options.images), "num_images": num, "denoised": None})
     folder = run_folder(options, recipe)
-    recipe.check_sampling()
+    recipe.sampler  # noqa: B018 - raises before anything is loaded
     run = load_run(folder, find_device(options))
-    sampling = run.recipe.sampling
     origin = {
         "images": f"samples of {folder}",
         "num_images": num,
         "step": run.step,
         "seed": options.seed,
         "batch_size": options.batch_size,
-        "sampling": asdict(sampling),
-        "denoised": sampling.denoise,
+        "sampling": asdict(run.recipe.sampler),
+        "denoised": getattr(run.recipe.sampler, "denoise", None),
     }
     return Subject(None, run, origin)
 
@@ -78,7 +78,7 @@ def draw(subject: Subject, options: JudgingOptions, title: str) -> Tensor:
     if subject.run is None:
         return subject.images
     num, recipe = subject.origin["num_images"], subject.run.recipe
-    total = num * recipe.sampling.num_calls(recipe.noise.num_levels)
+    total = num * recipe.calls_per_sample()
     with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
         return sample_run(subject.run, num, seed=options.seed, batch_size=options.batch_size, callback=bar.update)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ncsn_lib.recipes import RECIPES, Recipe
+from ncsn_lib.recipes import RECIPES
+from ncsn_lib.settings import Recipe
 
 
 def run(argv: Sequence[str]) -> int:
@@ -22,7 +23,7 @@ def run(argv: Sequence[str]) -> int:
 def describe(recipe: Recipe) -> tuple[str, str, str, str]:
     """In words: parameters, steps x batch, operations of the training and of one sample; nothing is computed."""
     training, (parameters, call) = recipe.training, recipe.size()
-    sample = "" if recipe.sampling is None else in_words(call * recipe.sampling.num_calls(recipe.noise.num_levels))
+    sample = "" if recipe.sampling is None else in_words(call * recipe.calls_per_sample())
     return (
         f"{parameters:,}",
         f"{training.num_steps:,} x {training.batch_size}",

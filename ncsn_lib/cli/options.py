@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ncsn_lib.data import load_images
 from ncsn_lib.image_cache import cache_folder
-from ncsn_lib.recipes import RECIPES, SOURCES, Recipe
-from ncsn_lib.runs import Run, load_run
+from ncsn_lib.recipes import RECIPES, SOURCES
+from ncsn_lib.runs import Run, load_run, own_images
+from ncsn_lib.settings import Recipe
 
 
 class UserError(Exception):
@@ -88,7 +89,7 @@ def parse(prog: str, description: str, options: Any, settings: dict[str, Any], a
 def load_training_images(recipe: Recipe, data: Path | None, skip_broken: bool, cache: bool) -> tuple[Recipe, Tensor]:
     """The images that a recipe is trained on, its own or those of a folder or zip, and the recipe that says so."""
     if data is None:
-        return recipe, SOURCES[recipe.dataset]("train").images
+        return recipe, own_images(recipe)
     kept = cache_folder() if cache else None
     images = load_images(data, size=recipe.image_shape[-1], skip_broken=skip_broken, cache=kept).images
     # The recipe says what was trained on, so that a run does not go on with other images.
@@ -102,12 +103,11 @@ def load_with_settings(
 
     The run's own settings are the defaults, whatever the recipe says today.
     """
-    recipe.check_sampling()
-    given, _ = parse(title, recipe.summary, options, {"sampling": recipe.sampling}, argv)
+    given, _ = parse(title, recipe.summary, options, {"sampling": recipe.sampler}, argv)
     check(given)
     trained = load_run(run_folder(given, recipe), find_device(given))
     argv = [word for word in argv if word not in ("-h", "--help")]
-    _, settings = parse(title, recipe.summary, options, {"sampling": trained.recipe.sampling}, argv)
+    _, settings = parse(title, recipe.summary, options, {"sampling": trained.recipe.sampler}, argv)
     return given, trained._replace(recipe=dataclasses.replace(trained.recipe, **settings))
 
 

@@ -11,9 +11,9 @@ from ncsn_lib.cli.options import classifier_path
 from ncsn_lib.metrics.classes import classify_images
 from ncsn_lib.metrics.images import frechet_distance
 from ncsn_lib.metrics.inception import inception_features, load_inception
-from ncsn_lib.recipes import Recipe
 from ncsn_lib.runs import Run
 from ncsn_lib.sampling import sample_run
+from ncsn_lib.settings import Recipe
 
 NUM_SAMPLES = 1000
 """Samples of a measurement. Song & Ermon (2019), Sec. 5.2: checkpoints are compared by the FID of 1,000."""

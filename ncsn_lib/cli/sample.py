@@ -7,7 +7,8 @@ from pathlib import Path
 from ncsn_lib.checks import check_count
 from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
 from ncsn_lib.cli.pictures import find_ffmpeg, write_animation, write_images
-from ncsn_lib.sampling import sample_run, sample_to_shards, sample_trajectory
+from ncsn_lib.sampling import sample_run, sample_trajectory
+from ncsn_lib.shards import sample_to_shards
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
     title = f"sample {recipe.name}"
     options, trained = load_with_settings(title, recipe, SampleOptions(), argv, _check)
     how = {"seed": options.seed, "batch_size": options.batch_size, "bfloat16": options.bfloat16}
-    total = options.num * trained.recipe.sampling.num_calls(trained.recipe.noise.num_levels)
+    total = options.num * trained.recipe.calls_per_sample()
     if options.out.suffix in (".gif", ".mp4"):
         frames = sample_trajectory(trained, options.num, num_frames=options.frames, seed=options.seed)
         write_animation(frames, options.out)

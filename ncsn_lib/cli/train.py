@@ -31,9 +31,9 @@ from ncsn_lib.cli.quality import quick_distance
 from ncsn_lib.distributed import Processes, join_processes
 from ncsn_lib.files import write_result
 from ncsn_lib.provenance import provenance
-from ncsn_lib.recipes import Recipe
-from ncsn_lib.runs import Run, TrainingInterrupted, check_every, check_images, train_recipe
+from ncsn_lib.runs import Quality, Run, TrainingInterrupted, check_every, check_images, train_recipe
 from ncsn_lib.sampling import sample_run
+from ncsn_lib.settings import Recipe
 from ncsn_lib.training import TrainingState, check_shares
 
 SETTINGS = ("noise", "loss", "network", "training", "sampling")
@@ -90,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
         quality = None
         if options.quality_every is not None and processes.rank == 0:
             chosen = {"inception": options.inception, "classifier": options.classifier}
-            quality = quick_distance(recipe, images, device, **chosen)
+            quality = Quality(quick_distance(recipe, images, device, **chosen), options.quality_every)
         folder = run_folder(options, recipe)
         _prepare(folder, options.fresh, processes)
         try:
@@ -107,13 +107,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _check(options: TrainOptions, recipe: Recipe) -> None:
     """Every option that can be wrong, before anything is loaded."""
-    every = options.checkpoint_every
-    check_every(every, every if options.quality_every is None else options.quality_every)
+    every = options.quality_every
+    check_every(options.checkpoint_every, None if every is None else Quality(lambda run: 0.0, every))
     check_count("keep", options.keep)
     if options.sample_every is not None:
         check_count("sample_every", options.sample_every)
     if options.sample_every is not None or options.quality_every is not None:
-        recipe.check_sampling()
+        recipe.sampler  # noqa: B018 - raises where there is none
     if options.tensorboard:
         _summary_writer()
 
@@ -139,7 +139,7 @@ def _train(
     options: TrainOptions,
     processes: Processes,
     stop: "StopSignal",
-    quality: Callable[[Run], float] | None,
+    quality: Quality | None,
     command: str,
 ) -> Run:
     """Train, with a bar, a table for TensorBoard and grids of samples where they are asked for."""
@@ -169,7 +169,6 @@ def _train(
             on_gpu=device.type == "cuda" if options.compile is None else options.compile,
             stop=stop,
             quality=quality,
-            quality_every=options.quality_every,
             callback=report,
         )
 

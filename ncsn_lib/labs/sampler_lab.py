@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ncsn_lib.labs.base import STATIC, Array, Lab, standalone
 from ncsn_lib.labs.network_lab import NetworkLab
-from ncsn_lib.recipes import ConsistentSamplingSettings
 from ncsn_lib.runs import Run
+from ncsn_lib.settings import ConsistentSamplingSettings
 
 
 class SamplerLab(NetworkLab, Lab):

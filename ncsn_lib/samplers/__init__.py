@@ -2,7 +2,7 @@
 
 from ncsn_lib.samplers.annealed import annealed_langevin_dynamics, denoising_step
 from ncsn_lib.samplers.consistent import consistent_annealed_sampling, consistent_inpaint
-from ncsn_lib.samplers.inpainting import inpaint
+from ncsn_lib.samplers.inpainting import MASKS, inpaint, make_mask
 from ncsn_lib.samplers.langevin import (
     Callback,
     SamplerStep,
@@ -12,6 +12,7 @@ from ncsn_lib.samplers.langevin import (
 )
 
 __all__ = [
+    "MASKS",
     "Callback",
     "SamplerStep",
     "annealed_langevin_dynamics",
@@ -21,5 +22,6 @@ __all__ = [
     "inpaint",
     "langevin_dynamics",
     "langevin_step",
+    "make_mask",
     "metropolis_adjusted_langevin_dynamics",
 ]

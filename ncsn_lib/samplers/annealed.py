@@ -1,11 +1,10 @@
 """Annealed Langevin dynamics: Langevin dynamics down a ladder of noise levels."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_examples
+from ncsn_lib.generators import Generators, RandnLike, noise_source
 from ncsn_lib.protocol import ScoreFn, evaluate_score
 from ncsn_lib.samplers.langevin import Callback, langevin_dynamics
 from ncsn_lib.schedules import langevin_step_sizes
@@ -20,7 +19,8 @@ def annealed_langevin_dynamics(
     eps: float,
     num_steps: int,
     denoise: bool = False,
-    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    generator: Generators | None = None,
+    randn_like: RandnLike | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Annealed Langevin dynamics (Song & Ermon 2019, Algorithm 1).
@@ -37,7 +37,9 @@ def annealed_langevin_dynamics(
             `x + step_lr * score + sqrt(2 * step_lr) * noise`: for the same chain pass eps = 2 * step_lr.
         num_steps: the number of steps T at each level.
         denoise: end with x + sigma_L^2 * score, the mean of the clean data given x (Tweedie's formula).
-        randn_like: draws unit normal noise shaped like its argument.
+        generator: source of the draws: one, or a sequence of B, one for each example, by which a sample is the same in
+            a batch of any size; torch's global one by default.
+        randn_like: in place of a generator, draws unit normal noise shaped like its argument, for replays.
         callback: is called with a `SamplerStep` after each of the L * T steps, not after the denoising.
 
     Returns:
@@ -47,6 +49,7 @@ def annealed_langevin_dynamics(
         ValueError: a ladder that does not decrease, eps that is not finite and positive, fewer than one step.
     """
     check_examples(x)
+    randn_like = noise_source(generator, randn_like)
     step_sizes = langevin_step_sizes(sigmas, eps).tolist()
     for level, (sigma, step_size) in enumerate(zip(sigmas.tolist(), step_sizes, strict=True)):
         x = langevin_dynamics(

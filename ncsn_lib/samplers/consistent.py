@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_examples, check_like, check_positive
+from ncsn_lib.generators import Generators, RandnLike, noise_source
 from ncsn_lib.protocol import ScoreFn, evaluate_score
 from ncsn_lib.samplers.annealed import denoising_step
 from ncsn_lib.samplers.inpainting import full_mask
@@ -20,7 +21,8 @@ def consistent_annealed_sampling(
     sigmas: Tensor,
     *,
     eta: float,
-    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    generator: Generators | None = None,
+    randn_like: RandnLike | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Consistent annealed sampling (Jolicoeur-Martineau et al. 2021), one call of the model a level.
@@ -36,7 +38,9 @@ def consistent_annealed_sampling(
         sigmas: (L,) decreasing noise levels, in the units of `x`.
         eta: the share of the noise that a step takes away, above 0 and at most 1, at least
             1 - sigma_{i+1} / sigma_i at every level; 1 denoises fully and draws all noise anew.
-        randn_like: draws unit normal noise shaped like its argument.
+        generator: source of the draws: one, or a sequence of B, one for each example, by which a sample is the same in
+            a batch of any size; torch's global one by default.
+        randn_like: in place of a generator, draws unit normal noise shaped like its argument, for replays.
         callback: is called with a `SamplerStep` after each level but the last, with the level that was left.
 
     Returns:
@@ -45,6 +49,7 @@ def consistent_annealed_sampling(
     Raises:
         ValueError: a ladder that does not decrease, or an eta that would have to take noise away that is not there.
     """
+    randn_like = noise_source(generator, randn_like)
     return _down_the_ladder(score_fn, x, sigmas, eta, randn_like, callback, lambda x, sigma: x)
 
 
@@ -53,7 +58,7 @@ def _down_the_ladder(
     x: Tensor,
     sigmas: Tensor,
     eta: float,
-    randn_like: Callable[[Tensor], Tensor],
+    randn_like: RandnLike,
     callback: Callback | None,
     constrain: Callable[[Tensor, float], Tensor],
 ) -> Tensor:
@@ -88,7 +93,8 @@ def consistent_inpaint(
     sigmas: Tensor,
     *,
     eta: float,
-    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    generator: Generators | None = None,
+    randn_like: RandnLike | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Consistent annealed sampling that completes images: ours, with the known pixels held as in Song & Ermon (2019).
@@ -104,8 +110,10 @@ def consistent_inpaint(
         mask: (B, *D) or any shape that broadcasts to it, bool: true where a pixel is given.
         sigmas: (L,) decreasing noise levels, in the units of `x`.
         eta: the share of the noise that a step takes away, as in `consistent_annealed_sampling`.
-        randn_like: draws unit normal noise shaped like its argument: for the known pixels of the first level, then for
-            each step and the known pixels of the level that it reaches.
+        generator: source of the draws: one, or a sequence of B, one for each example, by which a sample is the same in
+            a batch of any size; torch's global one by default.
+        randn_like: in place of a generator, draws unit normal noise shaped like its argument, for replays: for the
+            known pixels of the first level, then for each step and the known pixels of the level that it reaches.
         callback: is called with a `SamplerStep` after each level but the last, with the level that was left.
 
     Returns:
@@ -116,6 +124,7 @@ def consistent_inpaint(
         ValueError: shapes or devices that do not match, a ladder or an eta that `consistent_annealed_sampling` refuses.
     """
     check_examples(x)
+    randn_like = noise_source(generator, randn_like)
     check_like("known", known, x.shape, x)
     mask = full_mask(mask, x)
 

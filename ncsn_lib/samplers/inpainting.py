@@ -1,15 +1,17 @@
 """Inpainting: annealed Langevin dynamics with a part of each image given."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_count, check_device, check_examples, check_like
+from ncsn_lib.generators import Generators, RandnLike, noise_source
 from ncsn_lib.protocol import ScoreFn, evaluate_score
 from ncsn_lib.samplers.annealed import denoising_step
 from ncsn_lib.samplers.langevin import Callback, SamplerStep, langevin_step
 from ncsn_lib.schedules import langevin_step_sizes
+
+MASKS = ("left", "right", "top", "bottom", "box", "random")
+"""The names of the masks."""
 
 
 @torch.no_grad()
@@ -24,7 +26,8 @@ def inpaint(
     num_steps: int,
     denoise: bool = False,
     renoise: bool = False,
-    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    generator: Generators | None = None,
+    randn_like: RandnLike | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Annealed Langevin dynamics that completes images (Song & Ermon 2019, appendix, the inpainting algorithm).
@@ -43,7 +46,10 @@ def inpaint(
         denoise: end with a denoising step.
         renoise: draw the known pixels' noise anew after every step, as the authors did in 2020; otherwise once a level,
             as in 2019.
-        randn_like: draws unit normal noise shaped like its argument: for the known pixels, then for the step.
+        generator: source of the draws: one, or a sequence of B, one for each example, by which a sample is the same in
+            a batch of any size; torch's global one by default.
+        randn_like: in place of a generator, draws unit normal noise shaped like its argument, for replays: for the
+            known pixels, then for the step.
         callback: is called with a `SamplerStep` after each step.
 
     Returns:
@@ -54,6 +60,7 @@ def inpaint(
         ValueError: shapes or devices that do not match, a ladder that does not decrease, eps that is not positive.
     """
     check_examples(x)
+    randn_like = noise_source(generator, randn_like)
     check_like("known", known, x.shape, x)
     mask = full_mask(mask, x)
     check_count("num_steps", num_steps)
@@ -81,3 +88,32 @@ def full_mask(mask: Tensor, x: Tensor) -> Tensor:
         return mask.expand(x.shape)
     except RuntimeError as error:
         raise ValueError(f"mask must broadcast to x {tuple(x.shape)}, got {tuple(mask.shape)}") from error
+
+
+def make_mask(name: str, shape: tuple[int, int], *, seed: int = 0) -> Tensor:
+    """A mask for inpainting: what is given of each image.
+
+    Args:
+        name: left, right, top or bottom for that half; box for all but the middle; random for a fifth of the pixels.
+        shape: (H, W) of the images.
+        seed: of the random pixels.
+
+    Returns:
+        (H, W) bool, true where a pixel is given.
+
+    Raises:
+        ValueError: another name.
+    """
+    rows, columns = (torch.arange(size).float() / size for size in shape)
+    middle = (rows - 0.5).abs()[:, None].maximum((columns - 0.5).abs()) <= 0.25
+    masks = {
+        "left": (columns < 0.5).expand(shape),
+        "right": (columns >= 0.5).expand(shape),
+        "top": (rows < 0.5)[:, None].expand(shape),
+        "bottom": (rows >= 0.5)[:, None].expand(shape),
+        "box": ~middle,
+        "random": torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.2,
+    }
+    if name not in masks:
+        raise ValueError(f"a mask must be {', '.join(MASKS)}, got {name!r}")
+    return masks[name]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_count, check_examples, check_like, check_not_negative, check_positive
+from ncsn_lib.generators import Generators, RandnLike, noise_source, rand
 from ncsn_lib.protocol import ScoreFn, evaluate_score
 
 
@@ -36,12 +37,16 @@ def langevin_step(x: Tensor, score: Tensor, step_size: float, noise: Tensor) -> 
     Args:
         x: (B, *D) current states.
         score: (B, *D) the score at `x`, in inverse units of `x`.
-        step_size: alpha, in squared units of `x`.
+        step_size: alpha, in squared units of `x`, at least 0.
         noise: (B, *D) unit normal draws z.
 
     Returns:
         (B, *D) next states.
+
+    Raises:
+        ValueError: a negative step size.
     """
+    step_size = check_not_negative("step_size", step_size)
     return x + 0.5 * step_size * score + step_size**0.5 * noise
 
 
@@ -53,7 +58,8 @@ def langevin_dynamics(
     *,
     step_size: float,
     num_steps: int,
-    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
+    generator: Generators | None = None,
+    randn_like: RandnLike | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Unadjusted Langevin dynamics at one noise level (Song & Ermon 2019, Eq. 4).
@@ -68,7 +74,9 @@ def langevin_dynamics(
         sigma: the noise level handed to the model, in the units of `x`; 0 for a density that takes none.
         step_size: alpha, in squared units of `x`.
         num_steps: the number of steps T.
-        randn_like: draws unit normal noise shaped like its argument.
+        generator: source of the draws: one, or a sequence of B, one for each example, by which a sample is the same in
+            a batch of any size; torch's global one by default.
+        randn_like: in place of a generator, draws unit normal noise shaped like its argument, for replays.
         callback: is called with a `SamplerStep` after each step.
 
     Returns:
@@ -79,6 +87,7 @@ def langevin_dynamics(
             score of another shape than x.
     """
     check_examples(x)
+    randn_like = noise_source(generator, randn_like)
     step_size = check_positive("step_size", step_size)
     sigma = check_not_negative("sigma", sigma)
     levels = x.new_full((len(x),), sigma)
@@ -98,8 +107,9 @@ def metropolis_adjusted_langevin_dynamics(
     *,
     step_size: float,
     num_steps: int,
-    randn_like: Callable[[Tensor], Tensor] = torch.randn_like,
-    rand_like: Callable[[Tensor], Tensor] = torch.rand_like,
+    generator: Generators | None = None,
+    randn_like: RandnLike | None = None,
+    rand_like: RandnLike | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Langevin dynamics with a Metropolis test after each step, MALA (Roberts & Tweedie 1996).
@@ -115,8 +125,10 @@ def metropolis_adjusted_langevin_dynamics(
         sigma: the noise level handed to both, in the units of `x`; 0 for a density that takes none.
         step_size: alpha, in squared units of `x`.
         num_steps: the number of steps T.
-        randn_like: draws unit normal noise shaped like its argument.
-        rand_like: draws uniformly from [0, 1), shaped like its argument, for the tests.
+        generator: source of the draws: one, or a sequence of B, one for each example, by which a sample is the same in
+            a batch of any size; torch's global one by default.
+        randn_like: in place of a generator, draws unit normal noise shaped like its argument, for replays.
+        rand_like: the same of draws uniform in [0, 1), by which a proposal is taken or not.
         callback: is called with a `SamplerStep` after each step; a state that did not change was a refusal.
 
     Returns:
@@ -127,6 +139,7 @@ def metropolis_adjusted_langevin_dynamics(
             score of another shape than x, log-densities that are not (B,).
     """
     check_examples(x)
+    randn_like = noise_source(generator, randn_like)
     step_size = check_positive("step_size", step_size)
     sigma = check_not_negative("sigma", sigma)
     levels = x.new_full((len(x),), sigma)
@@ -142,7 +155,8 @@ def metropolis_adjusted_langevin_dynamics(
         y_score, y_log_prob = evaluate(y)
         way_back = _log_proposal(x, y, y_score, step_size) - _log_proposal(y, x, score, step_size)
         # A ratio that is not a number, from a proposal thrown to infinity, counts as a refusal.
-        accepted = rand_like(log_prob).log() < y_log_prob - log_prob + way_back
+        uniform = rand(log_prob.shape, generator, like=log_prob) if rand_like is None else rand_like(log_prob)
+        accepted = uniform.log() < y_log_prob - log_prob + way_back
         keep = accepted.view(-1, *[1] * (x.ndim - 1))
         x, score = torch.where(keep, y, x), torch.where(keep, y_score, score)
         log_prob = torch.where(accepted, y_log_prob, log_prob)
