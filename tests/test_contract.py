@@ -1,0 +1,271 @@
+"""One contract: each objective trains each network, in parts, in processes, cut and gone on with; and that samples.
+
+A new objective or network joins by a line in `OBJECTIVES` or `NETWORKS`.
+"""
+
+import copy
+import dataclasses
+import functools
+import itertools
+import multiprocessing
+import sys
+
+import pytest
+import torch
+from problems import seeded
+from processes import PATIENCE
+
+from ncsn_lib import MLP, NCSN, GaussianMixture, LossObjective, NCSNObjective, NCSNv2, TrainingSettings, UNet, train
+from ncsn_lib.checkpoints import load_checkpoint, save_checkpoint
+from ncsn_lib.distributed import Processes
+from ncsn_lib.generators import randn, sample_generators
+from ncsn_lib.losses import (
+    denoising_score_matching_loss,
+    explicit_score_matching_loss,
+    gaussian_projections,
+    implicit_score_matching_loss,
+    rademacher_projections,
+    sliced_score_matching_loss,
+    sliced_score_matching_vr_loss,
+)
+from ncsn_lib.networks import ScoreResNet
+from ncsn_lib.samplers import (
+    annealed_langevin_dynamics,
+    consistent_annealed_sampling,
+    consistent_inpaint,
+    inpaint,
+    langevin_dynamics,
+    metropolis_adjusted_langevin_dynamics,
+)
+from ncsn_lib.training import TrainingState
+
+SIGMAS = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
+SETTINGS = TrainingSettings(num_steps=4, batch_size=8, learning_rate=1e-3, max_grad_norm=1.0)
+IMAGES, POINTS = (1, 4, 4), (3,)
+NETWORKS = {
+    "MLP": (lambda: MLP(3, (8,), conditional=True), POINTS),
+    "UNet": (lambda: UNet(1, (8,), num_blocks=1), IMAGES),
+    "NCSN": (lambda: NCSN(SIGMAS, 1, 4), IMAGES),
+    "NCSNv2": (lambda: NCSNv2(SIGMAS, 1, 4), IMAGES),
+    "ScoreResNet": (lambda: ScoreResNet(1, 8), IMAGES),
+}
+
+
+def noise_for(x, generator):
+    return randn(x.shape, generator, like=x)
+
+
+def at_a_level(loss, **draws):
+    """A loss at the middle level, on examples with its noise."""
+    return LossObjective(loss, sigma=0.5, perturb=True, **draws)
+
+
+OBJECTIVES = {
+    "ncsn": NCSNObjective(SIGMAS),
+    "denoising": LossObjective(denoising_score_matching_loss, sigma=0.5, noise=noise_for),
+    "explicit": at_a_level(explicit_score_matching_loss, true_score=lambda x, generator: -x),
+    "implicit": at_a_level(implicit_score_matching_loss),
+    "sliced": at_a_level(
+        sliced_score_matching_loss, projections=lambda x, generator: rademacher_projections(x, 2, generator)
+    ),
+    "sliced, VR": at_a_level(
+        sliced_score_matching_vr_loss, projections=lambda x, generator: gaussian_projections(x, 2, generator)
+    ),
+}
+CROSSED = list(itertools.product(OBJECTIVES, NETWORKS))
+
+
+def problem(network):
+    """A fresh network, in which every branch does something, and examples for it."""
+    build, shape = NETWORKS[network]
+    torch.manual_seed(0)
+    module = build().double()
+    for weight in module.parameters():
+        if weight.abs().max() == 0:
+            torch.nn.init.normal_(weight, std=0.1)
+    return module, torch.rand(24, *shape, generator=seeded(), dtype=torch.float64)
+
+
+def trained(objective, network, **options):
+    """The state after the training."""
+    module, data = problem(network)
+    return train(module, data, OBJECTIVES[objective], SETTINGS, **options)
+
+
+@functools.cache
+def whole(objective, network):
+    """The weights after a training in one process, in one part, without a cut."""
+    return flat(trained(objective, network).network)
+
+
+def flat(network):
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+def close(found, expected):
+    """Whether weights in double precision agree, up to sums in another order, of which Adam divides the small ones."""
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("objective", "network"), CROSSED)
+def test_in_two_parts(objective, network):
+    close(flat(trained(objective, network, accumulate=2).network), whole(objective, network))
+
+
+@pytest.mark.parametrize(("objective", "network"), CROSSED)
+def test_cut_saved_loaded_gone_on_with_and_sampled(objective, network, tmp_path):
+    """Bit for bit the weights of the training without a cut; and the averaged network samples."""
+    asked = iter([False, True])
+    cut = trained(objective, network, stop=lambda: next(asked))
+    assert cut.step == 2
+    record = {"step": 2, "recipe": {}, "weights": cut.ema.module.state_dict(), "training": cut.tensors()}
+    checkpoint = load_checkpoint(save_checkpoint(tmp_path, **record))
+    module, data = problem(network)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.zero_()  # all that counts is loaded
+    state = TrainingState.start(module, SETTINGS)
+    state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
+    state = train(state, data, OBJECTIVES[objective], SETTINGS)
+    assert torch.equal(flat(state.network), whole(objective, network))
+    samples = annealed_langevin_dynamics(
+        state.ema.module, data[:3], SIGMAS, eps=1e-3, num_steps=2, generator=sample_generators(0, 3)
+    )
+    assert samples.shape == data[:3].shape
+    assert samples.isfinite().all()
+
+
+def train_all_in(rank, size, meeting, out):
+    """What each of two processes does: all that is crossed, in one part and in two; the first writes the weights."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=size)
+    found = {}
+    for objective, network in CROSSED:
+        for accumulate in (1, 2):
+            state = trained(objective, network, accumulate=accumulate, processes=Processes(rank, size))
+            found[objective, network, accumulate] = flat(state.network)
+    if rank == 0:
+        torch.save(found, out)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def by_two_processes(tmp_path_factory):
+    """The weights that two processes made together, by objective, network and parts."""
+    folder = tmp_path_factory.mktemp("together")
+    context = multiprocessing.get_context("spawn")
+    arguments = (2, folder / "meeting", folder / "weights.pt")
+    processes = [context.Process(target=train_all_in, args=(rank, *arguments), daemon=True) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    return torch.load(folder / "weights.pt")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun with gloo, and signals, are things of POSIX")
+@pytest.mark.xdist_group("two processes")
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("objective", "network"), CROSSED)
+def test_in_two_processes(objective, network, accumulate, by_two_processes):
+    close(by_two_processes[objective, network, accumulate], whole(objective, network))
+
+
+# --- a sample is the same in any batch
+
+MIXTURE = GaussianMixture(torch.tensor([[-1.0, 0.5], [1.0, 0.0]], dtype=torch.float64), 0.3)
+LADDER = torch.tensor([1.0, 0.7, 0.5], dtype=torch.float64)
+KNOWN, MASK = torch.tensor([[0.3, 0.0]], dtype=torch.float64), torch.tensor([True, False])
+SAMPLERS = {
+    "langevin": lambda x, **draws: langevin_dynamics(MIXTURE.score, x, 0.5, step_size=0.1, num_steps=5, **draws),
+    "metropolis": lambda x, **draws: metropolis_adjusted_langevin_dynamics(
+        MIXTURE.score, MIXTURE.log_prob, x, 0.5, step_size=0.9, num_steps=5, **draws
+    ),
+    "annealed": lambda x, **draws: annealed_langevin_dynamics(MIXTURE.score, x, LADDER, eps=0.05, num_steps=3, **draws),
+    "consistent": lambda x, **draws: consistent_annealed_sampling(MIXTURE.score, x, LADDER, eta=0.8, **draws),
+    "inpaint": lambda x, **draws: inpaint(
+        MIXTURE.score, x, KNOWN.expand(x.shape), MASK, LADDER, eps=0.05, num_steps=3, renoise=True, **draws
+    ),
+    "consistent inpaint": lambda x, **draws: consistent_inpaint(
+        MIXTURE.score, x, KNOWN.expand(x.shape), MASK, LADDER, eta=0.8, **draws
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_draws_for_each_sample_apart(name):
+    sampler = SAMPLERS[name]
+    start = torch.randn(5, 2, generator=seeded(), dtype=torch.float64)
+    together = sampler(start, generator=sample_generators(3, 5))
+    apart = [sampler(start[n : n + 1], generator=sample_generators(3, 1, first=n)) for n in range(5)]
+    torch.testing.assert_close(together, torch.cat(apart), rtol=1e-12, atol=1e-12)
+    assert torch.pdist(together).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_samplers_generator_is_all_its_chance(name):
+    """The same generator, the same samples; by default it is torch's global one."""
+    sampler, start = SAMPLERS[name], torch.zeros(4, 2, dtype=torch.float64)
+    first = sampler(start, generator=seeded(1))
+    assert torch.equal(first, sampler(start, generator=seeded(1)))
+    assert not torch.equal(first, sampler(start, generator=seeded(2)))
+    torch.manual_seed(1)
+    assert torch.equal(first, sampler(start))
+    with pytest.raises(ValueError, match="give a sampler generator or randn_like, not both"):
+        sampler(start, generator=seeded(1), randn_like=torch.zeros_like)
+    with pytest.raises(ValueError, match="one for each of the 4 examples, got 3"):
+        sampler(start, generator=sample_generators(0, 3))
+
+
+# --- steps that must not be taken
+
+
+class Steep(torch.nn.Module):
+    """A score of 0 whose gradient in the weight is infinite: sqrt(w) at 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.other = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x, sigma):
+        return self.other * x + self.weight.sqrt() * x
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 1.0])
+def test_an_infinite_gradient_under_a_finite_loss(max_grad_norm):
+    settings = dataclasses.replace(SETTINGS, max_grad_norm=max_grad_norm)
+    state = TrainingState.start(Steep(), settings)
+    before = copy.deepcopy(state.network.state_dict())
+    with pytest.raises(ArithmeticError, match=r"the gradient's length is (inf|nan) at step 0: the gradient of weight"):
+        train(state, torch.rand(24, 3), OBJECTIVES["denoising"], settings)
+    for name, value in state.network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+class Dropping(torch.nn.Module):
+    """A network with draws of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.Dropout(0.5), torch.nn.Linear(16, 3))
+
+    def forward(self, x, sigma):
+        return self.layers(x)
+
+
+def test_a_networks_own_draws_follow_from_the_step(tmp_path):
+    """Cut or not, and whatever was drawn before; what is drawn afterwards is as if nothing had been trained."""
+    data = torch.rand(24, 3, generator=seeded())
+    torch.manual_seed(0)
+    network = Dropping()
+    start = copy.deepcopy(network)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    uncut = train(network, data, OBJECTIVES["denoising"], SETTINGS)
+    assert torch.equal(torch.rand(1), expected)
+    asked = iter([False, True])
+    cut = train(start, data, OBJECTIVES["denoising"], SETTINGS, stop=lambda: next(asked))
+    assert torch.equal(flat(train(cut, data, OBJECTIVES["denoising"], SETTINGS).network), flat(uncut.network))
