@@ -68,7 +68,7 @@ def sliced_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, proj
         score_fn: the model, differentiable in x.
         x: (B, *D) examples.
         sigma: (B,) noise level of each example, handed to the model.
-        projections: (M, B, *D) directions v with E[v v'] = I, M for each example, unit free.
+        projections: (B, M, *D) directions v with E[v v'] = I, M for each example, unit free.
 
     Returns:
         (B,) losses, averaged over the M projections.
@@ -88,7 +88,7 @@ def sliced_score_matching_vr_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, p
         score_fn: the model, differentiable in x.
         x: (B, *D) examples.
         sigma: (B,) noise level of each example, handed to the model.
-        projections: (M, B, *D) directions v with E[v v'] = I, M for each example, unit free.
+        projections: (B, M, *D) directions v with E[v v'] = I, M for each example, unit free.
 
     Returns:
         (B,) losses, averaged over the M projections.
@@ -168,39 +168,43 @@ def ncsn_loss(
 
 
 def gaussian_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:
-    """Directions with unit normal entries, (M, B, *D) for examples (B, *D); E[v v'] = I."""
+    """Directions with unit normal entries, (B, M, *D) for examples (B, *D); E[v v'] = I."""
     shape = _projection_shape(x, num_projections)
     return torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
 def rademacher_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:
-    """Directions with entries +1 or -1 at even odds, (M, B, *D) for examples (B, *D); E[v v'] = I."""
+    """Directions with entries +1 or -1 at even odds, (B, M, *D) for examples (B, *D); E[v v'] = I."""
     shape = _projection_shape(x, num_projections)
     return 2.0 * torch.randint(2, shape, generator=generator, device=x.device).to(x.dtype) - 1.0
 
 
 def sphere_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:
-    """Directions uniform on the sphere of radius sqrt(D), (M, B, *D) for examples (B, *D); E[v v'] = I."""
-    v = gaussian_projections(x, num_projections, generator).flatten(2)  # (M, B, D)
-    v = v * (v.shape[2] ** 0.5 / v.norm(dim=2, keepdim=True))
-    return v.view(num_projections, *x.shape)
+    """Directions uniform on the sphere of radius sqrt(D), (B, M, *D) for examples (B, *D); E[v v'] = I."""
+    v = gaussian_projections(x, num_projections, generator)
+    flat = v.flatten(2)  # (B, M, D)
+    return (flat * (flat.shape[2] ** 0.5 / flat.norm(dim=2, keepdim=True))).view(v.shape)
 
 
 def _projection_shape(x: Tensor, num_projections: int) -> tuple[int, ...]:
     check_examples(x)
-    return (check_count("num_projections", num_projections), *x.shape)
+    return (len(x), check_count("num_projections", num_projections), *x.shape[1:])
 
 
 def _sliced(score_fn, x, sigma, projections, squared_term) -> Tensor:
     """Mean over M projections of v' grad s v + 1/2 squared_term(s, v)."""
-    if not isinstance(projections, Tensor) or projections.ndim != x.ndim + 1 or len(projections) == 0:
+    if not isinstance(projections, Tensor) or projections.ndim != x.ndim + 1 or projections.shape[1] == 0:
         got = tuple(projections.shape) if isinstance(projections, Tensor) else type(projections).__name__
-        raise ValueError(f"projections must be (M, {', '.join(map(str, x.shape))}), got {got}")
-    check_like("projections", projections, (len(projections), *x.shape), x)
+        first, *rest = x.shape
+        raise ValueError(f"projections must be ({', '.join(map(str, [first, 'M', *rest]))}), got {got}")
+    check_like("projections", projections, (len(x), projections.shape[1], *x.shape[1:]), x)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         score = evaluate_score(score_fn, x, sigma)
-        losses = [_inner(v, _input_gradient(_inner(v, score), x)) + 0.5 * squared_term(score, v) for v in projections]
+        losses = [
+            _inner(v, _input_gradient(_inner(v, score), x)) + 0.5 * squared_term(score, v)
+            for v in projections.unbind(1)
+        ]
         return torch.stack(losses).mean(0)
 
 

@@ -57,13 +57,13 @@ def test_implicit_loss_is_its_definition(shape):
 @pytest.mark.parametrize("shape", [(3,), (1, 2, 2)])
 def test_sliced_losses_are_their_definitions(loss, shape):
     dim, x = math.prod(shape), normal(2, *shape)
-    sigma, score_fn, v = normal(2).exp(), smooth_network(dim), normal(5, 2, *shape, seed=2)
+    sigma, score_fn, v = normal(2).exp(), smooth_network(dim), normal(2, 5, *shape, seed=2)
     losses = loss(score_fn, x, sigma, v)
     for n in range(2):
         one = lambda y, n=n: score_fn(y.view(1, *shape), sigma[n : n + 1]).flatten()  # noqa: E731
         jacobian, score = torch.autograd.functional.jacobian(one, x[n].flatten()), one(x[n].flatten())
         total = 0.0
-        for direction in v[:, n].flatten(1):
+        for direction in v[n].flatten(1):
             square = score @ score if loss is sliced_score_matching_vr_loss else (direction @ score) ** 2
             total += direction @ jacobian @ direction + square / 2
         assert losses[n].item() == pytest.approx(total.item() / 5, abs=1e-10)
@@ -74,7 +74,7 @@ def test_expected_sliced_loss_is_the_implicit_loss(loss):
     """Over all sign vectors the mean of v_i v_j is exactly 1 or 0, so the expectation is exact."""
     x, sigma, score_fn = normal(4, 5), normal(4).exp(), smooth_network(5)
     signs = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=5)), dtype=torch.float64)
-    losses = loss(score_fn, x, sigma, signs[:, None].expand(-1, 4, -1))
+    losses = loss(score_fn, x, sigma, signs.expand(4, -1, -1))
     torch.testing.assert_close(losses, implicit_score_matching_loss(score_fn, x, sigma), **EXACT)
 
 
@@ -83,10 +83,18 @@ def test_variance_reduction_keeps_the_expectation_over_gaussian_directions(loss)
     """In two dimensions a product of quadrature nodes takes the mean over a Gaussian direction exactly."""
     x, sigma, score_fn = normal(3, 2), normal(3).exp(), smooth_network(2)
     nodes, weights = normal_nodes(4)
-    v = torch.cartesian_prod(nodes, nodes)[:, None].expand(-1, 3, -1)
-    each = torch.stack([loss(score_fn, x, sigma, one[None]) for one in v])
+    v = torch.cartesian_prod(nodes, nodes)
+    each = torch.stack([loss(score_fn, x, sigma, one.expand(3, 1, 2)) for one in v])
     mean = (torch.outer(weights, weights).flatten()[:, None] * each).sum(0)
     torch.testing.assert_close(mean, implicit_score_matching_loss(score_fn, x, sigma), **EXACT)
+
+
+@pytest.mark.parametrize("loss", SLICED)
+def test_a_batch_and_its_projections_split_alike(loss):
+    x, sigma, score_fn = normal(5, 3), normal(5).exp(), smooth_network(3)
+    v = rademacher_projections(x, 2, seeded())
+    parts = [loss(score_fn, *part) for part in zip(*(a.split(2) for a in (x, sigma, v)), strict=True)]
+    torch.testing.assert_close(torch.cat(parts), loss(score_fn, x, sigma, v), **EXACT)
 
 
 def test_variance_reduction_reduces_the_variance():
@@ -178,7 +186,7 @@ def test_the_zero_score_costs_half_a_dimension_each_at_every_level():
 
 def loss_calls(score_fn, x, sigma):
     """Every loss on the same input, as a function of the model alone."""
-    v, noise = normal(3, *x.shape, seed=3), normal(*x.shape, seed=4)
+    v, noise = normal(len(x), 3, *x.shape[1:], seed=3), normal(*x.shape, seed=4)
     labels = torch.tensor([0, 1, 1, 0])
     return {
         "explicit": lambda: explicit_score_matching_loss(score_fn, x, sigma, noise).sum(),
@@ -218,12 +226,12 @@ def test_losses_work_where_gradients_are_off(name):
 @pytest.mark.parametrize("make", [gaussian_projections, rademacher_projections, sphere_projections])
 def test_projections_have_unit_second_moment(make):
     x = torch.zeros(1, 2, 2, dtype=torch.float64)
-    v = make(x, 50_000, seeded()).flatten(1)
+    v = make(x, 50_000, seeded())[0].flatten(1)
     assert v.dtype == x.dtype
     products = torch.einsum("mi,mj->mij", v, v)
     error = products.std(0) / math.sqrt(len(v)) + 1e-12  # a sign's square is exactly 1
     assert ((products.mean(0) - torch.eye(4)).abs() < 4.5 * error).all()
-    assert make(torch.zeros(7, 3), 2).shape == (2, 7, 3)
+    assert make(torch.zeros(7, 3), 2).shape == (7, 2, 3)
     assert torch.equal(make(x, 5, seeded(1)), make(x, 5, seeded(1)))
 
 
@@ -233,7 +241,7 @@ def test_rademacher_entries_are_signs():
 
 def test_sphere_lengths():
     v = sphere_projections(torch.zeros(5, 1, 3, 3), 4, seeded())
-    torch.testing.assert_close(v.flatten(2).norm(dim=2), torch.full((4, 5), 3.0))
+    torch.testing.assert_close(v.flatten(2).norm(dim=2), torch.full((5, 4), 3.0))
 
 
 # --- bad input
@@ -258,9 +266,10 @@ PLAIN = lambda x, sigma: -x  # noqa: E731
         (lambda: denoising_score_matching_loss(lambda x, s: x[:, :1], X, SIGMA, X), ValueError, "shape of x"),
         (lambda: explicit_score_matching_loss(PLAIN, X, SIGMA, X[:2]), ValueError, "true_score must be"),
         (lambda: implicit_score_matching_loss(ZERO, X, SIGMA), ValueError, "no gradient in x"),
-        (lambda: sliced_score_matching_loss(ZERO, X, SIGMA, X[None]), ValueError, "no gradient in x"),
-        (lambda: sliced_score_matching_loss(PLAIN, X, SIGMA, X), ValueError, r"projections must be \(M, 4, 3\)"),
-        (lambda: sliced_score_matching_vr_loss(PLAIN, X, SIGMA, X[None, :2]), ValueError, "projections must be"),
+        (lambda: sliced_score_matching_loss(ZERO, X, SIGMA, X[:, None]), ValueError, "no gradient in x"),
+        (lambda: sliced_score_matching_loss(PLAIN, X, SIGMA, X), ValueError, r"projections must be \(4, M, 3\)"),
+        (lambda: sliced_score_matching_vr_loss(PLAIN, X, SIGMA, X[:2, None]), ValueError, "projections must be"),
+        (lambda: sliced_score_matching_loss(PLAIN, X, SIGMA, X[:, None][:, :0]), ValueError, r"got \(4, 0, 3\)"),
         (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.zeros(4), X), TypeError, "labels must be an int64 or int32"),
         (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.zeros(3).long(), X), ValueError, r"labels must be \(4,\)"),
         (lambda: ncsn_loss(PLAIN, X, SIGMA.long(), torch.zeros(4).long(), X), TypeError, "sigmas"),

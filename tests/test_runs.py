@@ -82,7 +82,7 @@ def test_the_recipes_of_sliced_score_matching(name, variance):
     x = torch.rand(16, *recipe.image_shape, generator=torch.Generator().manual_seed(1))
     draws = objective.draw(x, torch.Generator().manual_seed(0))
     projections = draws["projections"]
-    assert projections.shape == (1, *x.shape)
+    assert projections.shape == (16, 1, *x.shape[1:])
     noise = draws.get("perturbation", torch.zeros_like(x))
     # Five standard errors of the mean square of n normal draws, sqrt(2 / n).
     for values, expected in [(projections, 1.0), (noise, variance)]:
