@@ -237,7 +237,8 @@ def load_network(path: str | Path, build: Callable[..., M], device: str | torch.
         network = build(**record["settings"])
         network.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
-        raise CheckpointError(f"{path} does not fit the network that is built for it: {error}") from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path} does not fit the network that is built for it: {reason}") from error
     return network.to(device).eval()
 
 

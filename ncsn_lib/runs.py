@@ -30,6 +30,7 @@ from ncsn_lib.training import (
     NonFiniteLossError,
     TrainingState,
     check_batch_size,
+    check_data,
     check_shares,
     examples_of,
     training_steps,
@@ -188,6 +189,7 @@ def check_every(checkpoint_every: int, quality: Quality | None) -> None:
 
 def check_images(recipe: Recipe, images: Data) -> None:
     """Raise `ValueError` unless a recipe can be trained on the images: of its shape, at least a batch."""
+    check_data(images)
     if not isinstance(images, DataLoader):
         shape = tuple((images[:1] if isinstance(images, Tensor) else examples_of(images[0])[None]).shape[1:])
         if shape != recipe.image_shape:

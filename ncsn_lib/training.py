@@ -293,6 +293,7 @@ def training_steps(
     Yields:
         The loss of each step, when the state is as the step left it.
     """
+    check_data(data, processes)
     shares = check_shares(settings.batch_size, processes.size, accumulate)
     device = next(state.network.parameters()).device
     network = processes.wrap(state.network)
@@ -300,7 +301,7 @@ def training_steps(
     taken: _Step | None = None
 
     state.network.train()
-    for step, examples in enumerate(_batches(data, settings, state.step, take, processes), state.step):
+    for step, examples in enumerate(_batches(data, settings, state.step, take), state.step):
         # The batch and its draws are the same in all processes; the gradient is of this one's share, part by part.
         x, draws = draw_batch(examples, objective, settings, step, device)
         state.optimizer.zero_grad()
@@ -388,14 +389,24 @@ def draw_batch(
     return x, objective.draw(x, generator)
 
 
+def check_data(data: Data, processes: Processes = ALONE) -> None:
+    """Raise unless so many processes can be trained on data of this kind."""
+    if isinstance(data, DataLoader):
+        if processes.size > 1:
+            raise ValueError("several processes need the same batches: hand over the DataLoader's data set")
+    elif not (isinstance(data, Tensor) or (isinstance(data, Dataset) and hasattr(data, "__len__"))):
+        raise TypeError(
+            f"data must be a tensor, a Dataset with a length or a DataLoader, got {type(data).__name__}; "
+            "torch.as_tensor makes a tensor of an array"
+        )
+
+
 def _batches(
-    data: Data, settings: TrainingSettings, start: int, take: Callable[[Any], Tensor] | None, processes: Processes
+    data: Data, settings: TrainingSettings, start: int, take: Callable[[Any], Tensor] | None
 ) -> Iterator[Tensor]:
     """The examples (B, *D) of each step from `start` on."""
     take = take or examples_of
     if isinstance(data, DataLoader):
-        if processes.size > 1:
-            raise ValueError("several processes need the same batches: hand over the DataLoader's data set")
         loaded = itertools.chain.from_iterable(itertools.repeat(data))
         for item in itertools.islice(loaded, settings.num_steps - start):
             x = take(item)
@@ -407,11 +418,6 @@ def _batches(
                 )
             yield x
         return
-    if not isinstance(data, Tensor) and not (isinstance(data, Dataset) and hasattr(data, "__len__")):
-        raise TypeError(
-            f"data must be a tensor, a Dataset with a length or a DataLoader, got {type(data).__name__}; "
-            "torch.as_tensor makes a tensor of an array"
-        )
     for step in range(start, settings.num_steps):
         indices = batch_indices(len(data), settings.batch_size, settings.seed, step)
         x = data[indices] if isinstance(data, Tensor) else torch.stack([take(data[i]) for i in indices.tolist()])

@@ -13,7 +13,7 @@ import sys
 import pytest
 import torch
 from problems import seeded
-from processes import PATIENCE
+from processes import wait_for_end
 
 from ncsn_lib import MLP, NCSN, GaussianMixture, LossObjective, NCSNObjective, NCSNv2, TrainingSettings, UNet, train
 from ncsn_lib.checkpoints import load_checkpoint, save_checkpoint
@@ -40,7 +40,7 @@ from ncsn_lib.samplers import (
 from ncsn_lib.training import TrainingState
 
 SIGMAS = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
-SETTINGS = TrainingSettings(num_steps=4, batch_size=8, learning_rate=1e-3, max_grad_norm=1.0)
+SETTINGS = TrainingSettings(num_steps=2, batch_size=4, learning_rate=1e-2, max_grad_norm=1.0)
 IMAGES, POINTS = (1, 4, 4), (3,)
 NETWORKS = {
     "MLP": (lambda: MLP(3, (8,), conditional=True), POINTS),
@@ -102,9 +102,9 @@ def flat(network):
     return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
 
-def close(found, expected):
+def close(found, expected, where=""):
     """Whether weights in double precision agree, up to sums in another order, of which Adam divides the small ones."""
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8, msg=lambda said: where + said)
 
 
 @pytest.mark.parametrize(("objective", "network"), CROSSED)
@@ -115,10 +115,9 @@ def test_in_two_parts(objective, network):
 @pytest.mark.parametrize(("objective", "network"), CROSSED)
 def test_cut_saved_loaded_gone_on_with_and_sampled(objective, network, tmp_path):
     """Bit for bit the weights of the training without a cut; and the averaged network samples."""
-    asked = iter([False, True])
-    cut = trained(objective, network, stop=lambda: next(asked))
-    assert cut.step == 2
-    record = {"step": 2, "recipe": {}, "weights": cut.ema.module.state_dict(), "training": cut.tensors()}
+    cut = trained(objective, network, stop=lambda: True)
+    assert cut.step == 1
+    record = {"step": 1, "recipe": {}, "weights": cut.ema.module.state_dict(), "training": cut.tensors()}
     checkpoint = load_checkpoint(save_checkpoint(tmp_path, **record))
     module, data = problem(network)
     with torch.no_grad():
@@ -149,27 +148,17 @@ def train_all_in(rank, size, meeting, out):
     torch.distributed.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def by_two_processes(tmp_path_factory):
-    """The weights that two processes made together, by objective, network and parts."""
-    folder = tmp_path_factory.mktemp("together")
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun with gloo, and signals, are things of POSIX")
+def test_in_two_processes(tmp_path):
+    """All that is crossed, since processes take seconds to start; each is named where it differs."""
     context = multiprocessing.get_context("spawn")
-    arguments = (2, folder / "meeting", folder / "weights.pt")
+    arguments = (2, tmp_path / "meeting", tmp_path / "weights.pt")
     processes = [context.Process(target=train_all_in, args=(rank, *arguments), daemon=True) for rank in range(2)]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(PATIENCE)
-        assert process.exitcode == 0
-    return torch.load(folder / "weights.pt")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="torchrun with gloo, and signals, are things of POSIX")
-@pytest.mark.xdist_group("two processes")
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize(("objective", "network"), CROSSED)
-def test_in_two_processes(objective, network, accumulate, by_two_processes):
-    close(by_two_processes[objective, network, accumulate], whole(objective, network))
+    assert [wait_for_end(process) for process in processes] == [0, 0]
+    for (objective, network, accumulate), found in torch.load(tmp_path / "weights.pt").items():
+        close(found, whole(objective, network), f"{objective}, {network}, {accumulate} parts: ")
 
 
 # --- a sample is the same in any batch
@@ -266,6 +255,6 @@ def test_a_networks_own_draws_follow_from_the_step(tmp_path):
     torch.manual_seed(5)
     uncut = train(network, data, OBJECTIVES["denoising"], SETTINGS)
     assert torch.equal(torch.rand(1), expected)
-    asked = iter([False, True])
-    cut = train(start, data, OBJECTIVES["denoising"], SETTINGS, stop=lambda: next(asked))
+    cut = train(start, data, OBJECTIVES["denoising"], SETTINGS, stop=lambda: True)
+    assert cut.step == 1
     assert torch.equal(flat(train(cut, data, OBJECTIVES["denoising"], SETTINGS).network), flat(uncut.network))

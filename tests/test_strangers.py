@@ -1,0 +1,251 @@
+"""What strangers bring: data of every kind, networks and recipes of their own, and what they get back."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+from problems import seeded, small_recipe
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
+
+from ncsn_lib import (
+    MLP,
+    LossObjective,
+    NCSNObjective,
+    TrainingSettings,
+    annealed_langevin_dynamics,
+    load_network,
+    load_run,
+    sample_run,
+    save_network,
+    train,
+    train_recipe,
+)
+from ncsn_lib.checkpoints import CheckpointError
+from ncsn_lib.distributed import Processes
+from ncsn_lib.generators import randn
+from ncsn_lib.losses import denoising_score_matching_loss
+from ncsn_lib.records import Record
+from ncsn_lib.runs import export_run
+from ncsn_lib.settings import LossSettings, NetworkSettings, SamplerSettings
+from ncsn_lib.training import examples_of
+
+SIGMAS = torch.tensor([1.0, 0.3])
+SETTINGS = TrainingSettings(num_steps=5, batch_size=4, learning_rate=1e-2)
+POINTS = torch.rand(16, 3, generator=seeded())
+
+
+def trained_on(data, **options):
+    """The weights after a training on the data."""
+    torch.manual_seed(0)
+    state = train(MLP(3, (8,)), data, NCSNObjective(SIGMAS), SETTINGS, **options)
+    return torch.cat([weight.detach().flatten() for weight in state.network.parameters()])
+
+
+# --- data
+
+
+class Dicts:
+    """Examples as dicts, as data sets of photographs hand them out."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __len__(self):
+        return len(POINTS)
+
+    def __getitem__(self, index):
+        return self.make(index)
+
+
+class DictDataset(Dicts, torch.utils.data.Dataset):
+    """The same, as torch has it."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TensorDataset(POINTS),
+        TensorDataset(POINTS, torch.arange(16)),
+        DictDataset(lambda n: {"image": POINTS[n], "label": torch.tensor(n), "file": f"{n}.png"}),
+        DictDataset(lambda n: {"pixel_values": POINTS[n].numpy(), "label": n}),
+    ],
+    ids=["tuple", "with labels", "dict", "array"],
+)
+def test_a_data_set_is_what_its_tensor_is(data):
+    assert torch.equal(trained_on(data), trained_on(POINTS))
+
+
+def test_a_loader_trains_on_its_own_batches():
+    """Without shuffling an epoch is the examples in their order, and the next one begins where it ends."""
+    seen = []
+
+    def take(batch):
+        seen.append(batch[0])
+        return batch[0]
+
+    trained_on(DataLoader(TensorDataset(POINTS), batch_size=4), take=take)
+    assert torch.equal(torch.stack(seen), torch.cat([POINTS, POINTS[:4]]).view(5, 4, 3))
+
+
+def test_what_is_taken_of_an_entry():
+    two = DictDataset(lambda n: {"image": POINTS[n], "depth": POINTS[n]})
+    with pytest.raises(TypeError, match=r"which entry are the examples of image \(Tensor\), depth \(Tensor\)\? say it"):
+        trained_on(two)
+    assert torch.equal(trained_on(two, take=lambda entry: entry["image"]), trained_on(POINTS))
+    assert torch.equal(examples_of(default_collate([{"x": POINTS[0], "y": 1}, {"x": POINTS[1], "y": 2}])), POINTS[:2])
+    with pytest.raises(TypeError, match="the data hand out str, not tensors: give take="):
+        trained_on(DictDataset(lambda n: "a.png"))
+
+
+def test_data_that_cannot_be_trained_on():
+    loader = DataLoader(TensorDataset(POINTS), batch_size=5)
+    with pytest.raises(
+        ValueError, match=r"batch has 5 examples, the settings ask for 4; give it batch_size=4 and drop"
+    ):
+        trained_on(loader)
+    with pytest.raises(ValueError, match="several processes need the same batches: hand over the DataLoader's data"):
+        trained_on(DataLoader(TensorDataset(POINTS), batch_size=4), processes=Processes(0, 2))
+
+    class Stream(IterableDataset):
+        """Examples without number."""
+
+    for data, kind in [(Stream(), "Stream"), (POINTS.numpy(), "ndarray"), (Dicts(lambda n: POINTS[n]), "Dicts")]:
+        with pytest.raises(TypeError, match=f"a Dataset with a length or a DataLoader, got {kind}"):
+            trained_on(data)
+
+
+# --- networks
+
+
+def test_any_network_is_stored_with_its_settings(tmp_path):
+    torch.manual_seed(0)
+    network = MLP(3, (8, 5), conditional=True).double()
+    save_network(network, tmp_path / "mine.safetensors", dim=3, hidden=[8, 5], conditional=True)
+    loaded = load_network(tmp_path / "mine.safetensors", lambda **settings: MLP(**settings).double())
+    x, sigma = POINTS.double(), torch.full((16,), 0.3, dtype=torch.float64)
+    assert torch.equal(loaded(x, sigma), network(x, sigma))
+    assert not loaded.training
+
+
+def test_a_network_that_does_not_fit(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_network(MLP(3), path, dim=2)
+    with pytest.raises(CheckpointError, match=r"does not fit the network that is built for it: .*size mismatch"):
+        load_network(path, MLP)
+    save_network(MLP(3), path, width=2)
+    with pytest.raises(CheckpointError, match=r"does not fit .*unexpected keyword argument 'width'"):
+        load_network(path, MLP)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        save_network(MLP(3), path, sigmas=SIGMAS)
+
+
+def test_a_score_of_any_callable():
+    """A function, a lambda, a module's method: whatever takes x and sigma."""
+    start = torch.zeros(4, 3)
+    for score_fn in [lambda x, sigma: -x, MLP(3), MLP(3).forward]:
+        samples = annealed_langevin_dynamics(score_fn, start, SIGMAS, eps=0.01, num_steps=2, generator=seeded())
+        assert samples.isfinite().all()
+
+
+# --- recipes
+
+
+class Half(nn.Module):
+    """A score whose only weight is its size."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(size))
+
+    def forward(self, x, sigma):
+        return -self.weight * x
+
+
+@dataclass(frozen=True)
+class HalfSettings(NetworkSettings):
+    """A network of one's own."""
+
+    size: float = 0.5
+
+    def build(self, sigmas, image_shape):
+        """The network."""
+        return Half(self.size)
+
+
+@dataclass(frozen=True)
+class OneLevelLoss(LossSettings):
+    """A loss of one's own."""
+
+    cost_in_calls: ClassVar[int] = 3
+    sigma: float = 0.5
+
+    def objective(self, sigmas):
+        """What training minimises."""
+        draws = {"noise": lambda x, generator: randn(x.shape, generator, like=x)}
+        return LossObjective(denoising_score_matching_loss, sigma=self.sigma, **draws)
+
+
+@dataclass(frozen=True)
+class Downhill(SamplerSettings):
+    """A sampler of one's own: follow the score, without noise."""
+
+    steps: int = 3
+
+    def start(self, shape, sigmas, generator):
+        """Normal draws."""
+        return randn(shape, generator, like=sigmas)
+
+    def sample(self, score_fn, x, sigmas, *, generator=None, randn_like=None, callback=None):
+        """Steps of the score."""
+        with torch.no_grad():
+            for _ in range(self.steps):
+                x = x + 0.1 * score_fn(x, sigmas[-1:].expand(len(x)))
+        return x
+
+    def num_calls(self, num_levels):
+        """The steps."""
+        return self.steps
+
+
+def test_a_recipe_of_own_parts_is_trained_stored_sampled_and_shared(tmp_path):
+    recipe = dataclasses.replace(
+        small_recipe(),
+        name="mine",
+        dataset="my own",
+        network=HalfSettings(0.7),
+        loss=OneLevelLoss(),
+        sampling=Downhill(),
+    )
+    images = torch.rand(32, 1, 8, 8, generator=seeded())
+    run = train_recipe(recipe, tmp_path / "run", images=images)
+    found = load_run(tmp_path / "run")
+    assert found.recipe == recipe
+    assert found.network.weight == run.network.weight != 0.7
+    samples = sample_run(found, 3)
+    assert samples.shape == (3, 1, 8, 8)
+    export_run(found, tmp_path / "mine.safetensors", {})
+    shared = load_run(tmp_path / "mine.safetensors")
+    assert shared.recipe == recipe
+    torch.testing.assert_close(sample_run(shared, 3), samples, rtol=1e-3, atol=1e-3)  # 16 bits
+    with pytest.raises(ValueError, match="there is no data set 'my own'; hand the images over, or use digits"):
+        train_recipe(recipe, tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["mnist", "digits"])
+def test_a_recipe_of_another_name_and_network_is_found_again(tmp_path, name):
+    """What the record drops of the types would be rebuilt as the wrong network."""
+    small = small_recipe()
+    recipe = dataclasses.replace(small, name=f"my {name}", network=HalfSettings())
+    train_recipe(recipe, tmp_path, images=torch.rand(32, 1, 8, 8))
+    assert load_run(tmp_path).recipe == recipe
+
+
+def test_two_parts_of_one_name():
+    with pytest.raises(TypeError, match=r"there is a UNetSettings in ncsn_lib\.settings already; give yours another"):
+
+        @dataclass(frozen=True)
+        class UNetSettings(Record):
+            """Named as the library's."""
