@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import importlib.util
 import io
 import warnings
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ncsn_lib.extras import need
 from ncsn_lib.files import write_file, write_result
 from ncsn_lib.runs import Run
 
@@ -37,8 +37,8 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
         raise ValueError(f"the file must end in .onnx, got {path.name}")
     if len(run.recipe.image_shape) != 3:
         raise ValueError(f"the recipe {run.recipe.name} is of points {run.recipe.image_shape}; images are exported")
-    if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
-        raise ImportError(f"ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    for package in ("onnx", "onnxscript"):
+        need(package, "export", "an .onnx")
     sigmas = run.recipe.noise.sigmas()
     example = torch.rand(2, *run.recipe.image_shape), sigmas[:1].repeat(2)  # one image would be taken for a constant
     batch = torch.export.Dim("batch", min=1, max=4096)

@@ -12,16 +12,19 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from torch import Tensor
+
+from ncsn_lib.extras import need
+from ncsn_lib.protocol import ScoreFn
+
+need("matplotlib", "plot", "ncsn_lib.plotting")
+import matplotlib.pyplot as plt
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from torch import Tensor
-
-from ncsn_lib.protocol import ScoreFn
 
 DATA, MODEL, ACCENT = "#0072B2", "#D55E00", "#009E73"
 TRUTH, NOISE, TEXT = "#6b6b6b", "#a8a8a8", "#767676"
@@ -151,9 +154,8 @@ def plot_images(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> N
 
 def image_grid(images: Tensor, columns: int) -> np.ndarray:
     """Images (B, C, H, W) side by side with a gap of one pixel, as an array (height, width, 3) in [0, 1]."""
-    from torchvision.utils import make_grid
-
-    return make_grid(images.clamp(0, 1), nrow=columns, padding=1, pad_value=0.5).permute(1, 2, 0).numpy()
+    utils = need("torchvision.utils", "data", "a grid of images")
+    return utils.make_grid(images.clamp(0, 1), nrow=columns, padding=1, pad_value=0.5).permute(1, 2, 0).numpy()
 
 
 def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: int, alt: str, fps: int = 8) -> Any:
@@ -169,8 +171,7 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
     Returns:
         An `IPython.display.HTML` object, whose output also holds the last frame as a picture, for where no script runs.
     """
-    from IPython.display import HTML
-
+    display = need("IPython.display", "plot", "a player")
     fig, ax = plt.subplots(figsize=(4.2, 4.6), dpi=100)
     plot_images(ax, frames[0], columns=columns, title=titles[0])
     picture = ax.images[0]
@@ -183,7 +184,7 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
     draw(len(frames) - 1)
     still = _png_base64(fig)
     page = _own_player(player, _image_tag(still, alt))
-    return _with_still(HTML(page), page, still, alt)
+    return _with_still(display.HTML(page), page, still, alt)
 
 
 def _own_player(player: str, image: str) -> str:
@@ -217,8 +218,7 @@ def frame_slider(
     Raises:
         ValueError: a start that is not one of the values.
     """
-    import ipywidgets as widgets
-
+    widgets = need("ipywidgets", "plot", "a slider")
     values = list(values)
     if start is not None and start not in values:
         raise ValueError(f"start must be one of {values}, got {start}")

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ncsn_lib.extras import need
 from ncsn_lib.runs import Run, load_run, train_recipe
 from ncsn_lib.settings import Recipe
 
@@ -52,10 +53,10 @@ def show_source(thing: Any, *, docstring: bool = False) -> Any:
     Returns:
         An `IPython.display.Code` object, displayed when it ends a cell.
     """
-    from IPython.display import Code
-
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))
-    return Code(source if docstring else without_docstring(source), language="python")
+    return need("IPython.display", "plot", "a source").Code(
+        source if docstring else without_docstring(source), language="python"
+    )
 
 
 def without_docstring(source: str) -> str:
@@ -80,12 +81,10 @@ def recipe_table(columns: Mapping[str, Recipe]) -> Any:
     Returns:
         An `IPython.display.Markdown` object.
     """
-    from IPython.display import Markdown
-
     recipes = columns.values()
     rows = [["constant", *columns], ["---"] * (1 + len(columns))]
     rows += [[name, *(f"{value(recipe)}" for recipe in recipes)] for name, value in CONSTANTS.items()]
-    return Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
+    return need("IPython.display", "plot", "a table").Markdown("\n".join("| " + " | ".join(row) + " |" for row in rows))
 
 
 def show_result(path: str | Path, *commands: str, picture: str = "", caption: str = "", alt: str = "") -> Any:
@@ -109,8 +108,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
         FileNotFoundError: a result that lacks the picture.
         RuntimeError: with NCSN_FULL=1, a command that fails.
     """
-    from IPython.display import HTML
-
+    display = need("IPython.display", "plot", "a result")
     path = Path(path)
     if picture and not alt:
         raise ValueError(f"alt must say what the picture {picture!r} shows, got {alt!r}")
@@ -124,7 +122,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
     if not path.exists():
         lines = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
         how = f" It is made by</p><ol>{lines}</ol>" if commands else "</p>"
-        return HTML(
+        return display.HTML(
             f'<div class="admonition note" style="{NARROW}">'
             f'<p class="admonition-title">{html.escape(path.stem)}: not run yet</p>'
             f"<p>Nothing on this page is of this run.{how}</div>"
@@ -137,7 +135,7 @@ def show_result(path: str | Path, *commands: str, picture: str = "", caption: st
         style = "width: 100%; max-width: 36rem; image-rendering: pixelated"
         shown = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{png}"/>'
     origin = f"{html.escape(caption)} {_origin(result)}"
-    return HTML(f'<figure>{shown}<figcaption style="{NARROW}">{origin}</figcaption></figure>')
+    return display.HTML(f'<figure>{shown}<figcaption style="{NARROW}">{origin}</figcaption></figure>')
 
 
 def _origin(result: Mapping[str, Any]) -> str:

@@ -177,7 +177,7 @@ def test_what_is_not_installed_is_told_before_anything_is_lost(capsys, run, monk
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     said = fails(capsys, "sample", "digits", "--run-dir", run, "--out", tmp_path / "a.mp4")
-    assert 'pip install "ncsn_lib[video]", or choose a .gif' in said
+    assert "an .mp4 (a .gif does not) needs imageio_ffmpeg" in said
 
 
 @pytest.mark.parametrize(("keep", "names"), [(1, ["04"]), (3, ["02", "03", "04"])])

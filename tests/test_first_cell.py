@@ -120,8 +120,8 @@ def test_in_a_kernel_it_fetches_what_is_missing_or_fails_in_one_line(web, studen
     for (error,), says in [
         (shown[1], f"({address}/raw/main/book): HTTP Error 404: File not found"),
         (shown[2], "got only 5 out of 10 bytes"),
-        (shown[4], f"needs ncsn_lib[labs,metrics] @ {SILENCE}/archive/refs/heads/main.zip (pip)"),
-        (shown[5], "needs ncsn_lib[labs,metrics] @ ADDRESS-OF-THE-BOOK/archive"),
+        (shown[4], f"needs ncsn_lib[cli,labs,metrics,plot] @ {SILENCE}/archive/refs/heads/main.zip (pip)"),
+        (shown[5], "needs ncsn_lib[cli,labs,metrics,plot] @ ADDRESS-OF-THE-BOOK/archive"),
     ]:
         assert error.output_type == "error"
         (line,) = error.traceback
@@ -252,7 +252,7 @@ def test_binder_installs_the_library_as_it_lies_here_in_the_versions_of_the_lock
     folder = ROOT / ".binder"
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert lines[1:] == [f"--extra-index-url {setup.CPU_INDEX}", "-c ../requirements.lock", "-e .[labs,metrics]"]
-    assert "ncsn_lib[labs,metrics] @" in first_cell([], None)
+    assert "ncsn_lib[cli,labs,metrics,plot] @" in first_cell([], None)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     python = (folder / "runtime.txt").read_text().strip().removeprefix("python-")
     assert python in SpecifierSet(project["requires-python"])

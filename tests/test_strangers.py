@@ -102,17 +102,16 @@ def test_what_is_taken_of_an_entry():
 
 def test_data_that_cannot_be_trained_on():
     loader = DataLoader(TensorDataset(POINTS), batch_size=5)
-    with pytest.raises(
-        ValueError, match=r"batch has 5 examples, the settings ask for 4; give it batch_size=4 and drop"
-    ):
+    with pytest.raises(ValueError, match="batch has 5 examples, the settings ask for 4; give it batch_size=4"):
         trained_on(loader)
     with pytest.raises(ValueError, match="several processes need the same batches: hand over the DataLoader's data"):
         trained_on(DataLoader(TensorDataset(POINTS), batch_size=4), processes=Processes(0, 2))
 
-    class Stream(IterableDataset):
-        """Examples without number."""
-
-    for data, kind in [(Stream(), "Stream"), (POINTS.numpy(), "ndarray"), (Dicts(lambda n: POINTS[n]), "Dicts")]:
+    for data, kind in [
+        (IterableDataset(), "IterableDataset"),
+        (POINTS.numpy(), "ndarray"),
+        (Dicts(lambda n: POINTS[n]), "Dicts"),
+    ]:
         with pytest.raises(TypeError, match=f"a Dataset with a length or a DataLoader, got {kind}"):
             trained_on(data)
 

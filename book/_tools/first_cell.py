@@ -11,7 +11,7 @@ from importlib import metadata, util
 from urllib.request import urlretrieve
 
 address = os.environ.get("NCSN_ADDRESS", ADDRESS)
-library = f"ncsn_lib[labs,metrics] @ {address}/archive/refs/heads/main.zip"
+library = f"ncsn_lib[cli,labs,metrics,plot] @ {address}/archive/refs/heads/main.zip"
 files = FILES
 try:
     if not util.find_spec("ncsn_lib"):

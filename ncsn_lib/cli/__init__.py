@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import torch
 
+from ncsn_lib import provenance
 from ncsn_lib.checkpoints import CheckpointError
 from ncsn_lib.cli.options import UserError, choose
 from ncsn_lib.distributed import ProcessLostError
+from ncsn_lib.extras import MissingPackageError
 from ncsn_lib.training import NonFiniteLossError
 
 USAGE = """\
@@ -48,10 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0
+    if argv[0] == "--version":
+        print(f"ncsn_lib {provenance.version()}, torch {torch.__version__}")
+        return 0
     try:
         module = importlib.import_module(f"ncsn_lib.cli.{choose('command', argv[0], COMMANDS)}")
         return module.run(argv[1:])
-    except (UserError, CheckpointError, NonFiniteLossError, ValueError, OSError) as error:
+    except (UserError, MissingPackageError, CheckpointError, NonFiniteLossError, ValueError, OSError) as error:
         print(f"ncsn_lib: {error}", file=sys.stderr)
         return 2
     except ProcessLostError as error:

@@ -99,7 +99,4 @@ def _load_extractor(options: EvaluateOptions) -> nn.Module | None:
         if options.inception_weights is not None:
             raise UserError("--inception-weights goes with --inception")
         return None
-    try:
-        return load_inception(options.inception_weights, device=find_device(options))
-    except ImportError as error:
-        raise UserError(str(error)) from error
+    return load_inception(options.inception_weights, device=find_device(options))

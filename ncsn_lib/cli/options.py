@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.data import load_images
+from ncsn_lib.extras import need
 from ncsn_lib.image_cache import cache_folder
 from ncsn_lib.recipes import RECIPES, SOURCES
 from ncsn_lib.runs import Run, load_run, own_images
@@ -70,8 +71,7 @@ def parse(prog: str, description: str, options: Any, settings: dict[str, Any], a
     Returns:
         The options and the groups, as they were given.
     """
-    import tyro
-
+    tyro = need("tyro", "cli", "the command line")
     arguments = dataclasses.make_dataclass(
         "Arguments",
         [("run", tyro.conf.OmitArgPrefixes[type(options)])] + [(name, type(value)) for name, value in settings.items()],

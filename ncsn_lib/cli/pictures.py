@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.cli.options import UserError
+from ncsn_lib.extras import need
 from ncsn_lib.files import whole_or_nothing, write_array, write_file
 from ncsn_lib.sampling import to_bytes
 
@@ -19,9 +19,7 @@ def write_images(images: Tensor, out: Path, *, columns: int | None = None) -> No
     if out.suffix == ".npy":
         write_array(out, images.numpy())
         return
-    from PIL import Image
-
-    _save(Image.fromarray(picture(images, columns)), out)
+    _save(need("PIL.Image", "data", "a picture").fromarray(picture(images, columns)), out)
 
 
 def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: float = 1.5) -> None:
@@ -29,9 +27,8 @@ def write_animation(frames: Tensor, out: Path, *, seconds: float = 4.0, hold: fl
     pictures = [picture(frame) for frame in frames]
     rate = len(pictures) / seconds
     if out.suffix == ".gif":
-        from PIL import Image
-
-        first, *rest = [Image.fromarray(array) for array in pictures]
+        image = need("PIL.Image", "data", "a picture")
+        first, *rest = [image.fromarray(array) for array in pictures]
         durations = [round(1000 / rate)] * len(rest) + [round(1000 * hold)]
         _save(first, out, save_all=True, append_images=rest, duration=durations, loop=0)
         return
@@ -64,32 +61,23 @@ def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
         raise OSError(f"could not write {out}; free some space or choose another folder") from error
 
 
-def find_ffmpeg() -> ModuleType:
-    """The package imageio-ffmpeg; a `UserError` that says how to install it where it is absent."""
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise UserError(
-            f'an .mp4 needs imageio-ffmpeg ({error}); install it with: pip install "ncsn_lib[video]", or choose a .gif'
-        ) from error
-    return imageio_ffmpeg
+def find_ffmpeg() -> Any:
+    """The package imageio-ffmpeg."""
+    return need("imageio_ffmpeg", "video", "an .mp4 (a .gif does not)")
 
 
 def picture(images: Tensor, columns: int | None = None) -> np.ndarray:
     """(H, W, 3) uint8 grid of images (N, C, H, W), which are enlarged, pixel by pixel, to about 64 on a side."""
-    from torchvision.utils import make_grid
-
+    utils = need("torchvision.utils", "data", "a grid of images")
     factor = max(1, 64 // images.shape[-1])
     enlarged = images.clamp(0, 1).repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
-    grid = make_grid(enlarged, nrow=columns or round(len(images) ** 0.5), padding=4, pad_value=0.5)
+    grid = utils.make_grid(enlarged, nrow=columns or round(len(images) ** 0.5), padding=4, pad_value=0.5)
     return to_bytes(grid).transpose(1, 2, 0)
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> Tensor:
     """(H, W) bool from a picture of that size: true where it is white, the pixels that are given."""
-    from PIL import Image
-
-    with Image.open(path) as image:
+    with need("PIL.Image", "data", "a mask").open(path) as image:
         values = np.asarray(image.convert("L"))
     if values.shape != shape:
         raise UserError(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +20,6 @@ from ncsn_lib.checkpoints import list_checkpoints
 from ncsn_lib.checks import check_count
 from ncsn_lib.cli.options import (
     RunOptions,
-    UserError,
     find_device,
     load_training_images,
     parse,
@@ -29,6 +29,7 @@ from ncsn_lib.cli.options import (
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.cli.quality import quick_distance
 from ncsn_lib.distributed import Processes, join_processes
+from ncsn_lib.extras import need
 from ncsn_lib.files import write_result
 from ncsn_lib.provenance import provenance
 from ncsn_lib.runs import Quality, Run, TrainingInterrupted, check_every, check_images, train_recipe
@@ -231,15 +232,9 @@ def _tensorboard(folder: Path) -> Iterator[Callable]:
         yield lambda state, loss: writer.add_scalar("loss", loss, state.step)
 
 
-def _summary_writer() -> type:
-    """What writes for TensorBoard; a `UserError` that says how to install it where it is absent."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            f'--tensorboard needs tensorboard ({error}); install it with: pip install "ncsn_lib[tensorboard]"'
-        ) from error
-    return SummaryWriter
+def _summary_writer() -> Any:
+    """What writes for TensorBoard."""
+    return need("torch.utils.tensorboard", "tensorboard", "--tensorboard").SummaryWriter
 
 
 def _grids(recipe: Recipe, folder: Path, every: int) -> Callable[[TrainingState, float], None]:

@@ -5,6 +5,9 @@ widget as its model, so that Python reads and sets what the knobs show; a page o
 a model of its own and no kernel. It needs the package anywidget (`pip install "ncsn_lib[labs]"`).
 """
 
+from ncsn_lib.extras import need
+
+need("anywidget", "labs", "ncsn_lib.labs")
 from ncsn_lib.labs.denoiser_lab import DenoiserLab
 from ncsn_lib.labs.ladder_lab import LadderLab
 from ncsn_lib.labs.sampler_lab import SamplerLab

@@ -3,13 +3,14 @@
 import hashlib
 import pickle
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ncsn_lib.checks import check_count
 from ncsn_lib.data import Download, downloads, unit_images
+from ncsn_lib.extras import need
 
 WEIGHTS = Download(
     "weights-inception-2015-12-05-6726825d.pth",
@@ -175,16 +176,8 @@ def _cached_weights() -> Path:
     return path
 
 
-def _torch_fidelity():
-    """The package torch-fidelity; an `ImportError` that says how to install it where it is absent."""
-    try:
-        import torch_fidelity
-        import torch_fidelity.feature_extractor_inceptionv3
-        import torch_fidelity.metric_fid
-        import torch_fidelity.metric_isc
-        import torch_fidelity.metric_kid
-    except ImportError as error:
-        raise ImportError(
-            f'IS, FID and KID need torch-fidelity ({error}); install it with: pip install "ncsn_lib[metrics]"'
-        ) from error
-    return torch_fidelity
+def _torch_fidelity() -> Any:
+    """The package torch-fidelity."""
+    for part in ("feature_extractor_inceptionv3", "metric_fid", "metric_isc", "metric_kid"):
+        need(f"torch_fidelity.{part}", "metrics", "IS, FID and KID")
+    return need("torch_fidelity", "metrics", "IS, FID and KID")
