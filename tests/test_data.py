@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import lzma
-import math
 import os
 import pickle
 import shutil
@@ -19,24 +18,21 @@ from PIL import Image
 from scipy import stats
 from sklearn import datasets
 
-import ncsn_lib.data
+import ncsn_lib.data.datasets
 from ncsn_lib.data import (
     DATASETS,
-    MNIST_MD5,
-    PACKED_MNIST,
     dequantize,
-    inverse_logit_transform,
     load_celeba,
     load_cifar10,
     load_digits,
     load_fashion_mnist,
     load_images,
     load_mnist,
-    logit_transform,
     random_flip,
     random_shift,
     unit_images,
 )
+from ncsn_lib.data.datasets import MNIST_MD5, PACKED_MNIST
 
 DATA = Path(os.environ.get("NCSN_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -50,7 +46,7 @@ def no_data(monkeypatch):
 @pytest.fixture
 def bare_wheel(no_data, tmp_path, monkeypatch):
     """The library as it is installed without the book's repository, in a folder of its own."""
-    monkeypatch.setattr(ncsn_lib.data, "PACKED_MNIST", tmp_path / "absent")
+    monkeypatch.setattr(ncsn_lib.data.datasets, "PACKED_MNIST", tmp_path / "absent")
     monkeypatch.chdir(tmp_path)
 
 
@@ -139,7 +135,7 @@ def test_a_damaged_packed_file_is_named(damage, tmp_path, monkeypatch):
     content = (packed / name).read_bytes()
     (packed / name).write_bytes(content[:-100] if damage == "cut" else lzma.compress(b"another"))
     monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ncsn_lib.data, "PACKED_MNIST", packed)
+    monkeypatch.setattr(ncsn_lib.data.datasets, "PACKED_MNIST", packed)
     with pytest.raises(OSError, match=f"{packed / name} is damaged"):
         load_mnist("test")
 
@@ -544,14 +540,6 @@ def test_shifts_move_the_image_and_let_zeros_in():
     corner = torch.ones(50, 2, 5, 6)
     assert 0 < (random_shift(corner, 2, torch.Generator().manual_seed(1)) == 0).float().mean() < 0.64
     assert torch.equal(random_shift(images, 0), images)
-
-
-def test_the_logit_has_its_inverse():
-    images = torch.tensor([[0.0, 0.25, 0.5, 1.0]], dtype=torch.float64)
-    values = logit_transform(images)
-    edge = math.log((1 - 1e-6) / 1e-6)
-    assert values[0, [0, 2, 3]].tolist() == pytest.approx([-edge, 0.0, edge], abs=1e-9)
-    torch.testing.assert_close(inverse_logit_transform(values), images, rtol=0, atol=1e-12)
 
 
 def test_bytes_become_numbers_and_numbers_stay():

@@ -13,9 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-import ncsn_lib.data
-from ncsn_lib.data import load_images
-from ncsn_lib.image_cache import cache_folder
+import ncsn_lib.data.folders
+from ncsn_lib.data import cache_folder, load_images
 
 
 @pytest.fixture(params=["folder", "zip"])
@@ -49,13 +48,13 @@ def pictures(request, tmp_path):
 def decoded(monkeypatch):
     """The number of pictures decoded so far."""
     names = []
-    real = ncsn_lib.data._decode
+    real = ncsn_lib.data.folders._decode
 
     def counting(content, size):
         names.append(len(content))
         return real(content, size)
 
-    monkeypatch.setattr(ncsn_lib.data, "_decode", counting)
+    monkeypatch.setattr(ncsn_lib.data.folders, "_decode", counting)
     return names
 
 

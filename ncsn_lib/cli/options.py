@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ncsn_lib.data import load_images
-from ncsn_lib.image_cache import cache_folder
+from ncsn_lib.data import cache_folder, load_images
 from ncsn_lib.recipes import RECIPES, SOURCES, Recipe
 from ncsn_lib.runs import Run, load_run
 

@@ -1,17 +1,10 @@
-"""Images to learn from: data sets by name, any folder or zip, and the paper's preparation of a batch.
-
-Nothing is read or downloaded on import.
-"""
+"""Data sets by name, and their downloads."""
 
 import hashlib
-import io
 import lzma
 import math
 import os
 import socket
-import struct
-import warnings
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ncsn_lib.checks import check_count, check_examples, check_floating
-from ncsn_lib.image_cache import Allocate, DecodedImages, cache_folder, cached_images, fingerprint
+from ncsn_lib.data.cache import Allocate, DecodedImages, cache_folder, cached_images, fingerprint
+from ncsn_lib.data.folders import LabelledImages, _labelled, _pillow_version, _short_hash
+from ncsn_lib.data.transforms import unit_images
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -32,10 +25,9 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-REPOSITORY = Path(__file__).resolve().parents[1]  # of the book; an installed wheel has none of what is looked for in it
+REPOSITORY = Path(__file__).resolve().parents[2]  # of the book; an installed wheel has none of what is looked for in it
 PACKED_MNIST = REPOSITORY / "book" / "mnist"
 PATIENCE = 30.0  # seconds that a host may be silent
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 
 class Download(NamedTuple):
@@ -68,15 +60,6 @@ DOWNLOADS = {
     ),
 }
 """By torchvision's names."""
-
-
-class LabelledImages(NamedTuple):
-    """Images and their classes."""
-
-    images: Tensor
-    """(N, C, H, W) float32 in [0, 1], or uint8 in 0 to 255, which `unit_images` turns into the former."""
-    labels: Tensor
-    """(N,) int64 class indices."""
 
 
 def load_digits(split: str = "train") -> LabelledImages:
@@ -116,7 +99,7 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
         split: "train" (60,000) or "test" (10,000).
         root: folder that holds `MNIST/raw`; one that is given must exist. By default the environment variable
             NCSN_DATA, where there is MNIST in it, else the repository's own copy, unpacked once and kept in
-            `ncsn_lib.image_cache.cache_folder()`, else `data`, to which the files are downloaded.
+            `ncsn_lib.data.cache.cache_folder()`, else `data`, to which the files are downloaded.
 
     Returns:
         images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
@@ -195,7 +178,7 @@ def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: 
     Args:
         split: "train" (162,770), "valid" (19,867), "test" (19,962), the official ones, or "all".
         root: as for `load_fashion_mnist`; the files lie in `celeba`: the folder `img_align_celeba` and the five lists.
-        cache: a folder for the decoded images, see `ncsn_lib.image_cache`; None for none.
+        cache: a folder for the decoded images, see `ncsn_lib.data.cache`; None for none.
 
     Returns:
         images (N, 3, 32, 32) uint8, from the cache's file where there is one, and labels (N,), the number of the
@@ -211,104 +194,6 @@ def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: 
     source = fingerprint(sorted(folder.rglob("*")), split=split, pillow=_pillow_version()) if cache else {}
     name = f"celeba-{split}-{_short_hash(folder.absolute().as_posix())}"
     return _labelled(cached_images(cache, name, source, partial(_decode_celeba, split, root)))
-
-
-def load_images(
-    path: str | Path, *, size: int | None = None, skip_broken: bool = False, cache: Path | None = None
-) -> LabelledImages:
-    """Every image below a folder, or in a zip, which is read without unpacking; the class is the image's folder.
-
-    Args:
-        path: the folder or the zip. Images are taken in the order of their names; hidden files are passed over.
-        size: crop each to its central square and resize that to size x size; by default all must have one size.
-        skip_broken: leave out images that cannot be read, and warn of how many; otherwise the first one raises.
-        cache: a folder for the decoded images, see `ncsn_lib.image_cache`; None for none.
-
-    Returns:
-        images (N, C, H, W) uint8, C = 1 if all are grey and 3 otherwise, and labels (N,), the number of the image's
-        folder in the order of the folders' names.
-
-    Raises:
-        FileNotFoundError: no such folder or zip.
-        ValueError: no image in it, a broken one, or images of several sizes; the message names the image.
-        OSError: a cache that cannot be written.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no folder or zip of images at {path}")
-    source = {}
-    if cache:
-        files = [path / name for name in _image_names(path)] if path.is_dir() else [path]
-        source = fingerprint(files, size=size, skip_broken=skip_broken, pillow=_pillow_version())
-    name = f"{path.name}-{_short_hash(f'{path.absolute().as_posix()} {size} {skip_broken}')}"
-    decoded = cached_images(cache, name, source, partial(_decode_images, path, size, skip_broken))
-    broken = decoded.broken
-    if broken:
-        warnings.warn(f"{path}: {len(broken)} images cannot be read and are left out, first {broken[0]}", stacklevel=2)
-    return _labelled(decoded)
-
-
-def unit_images(images: Tensor) -> Tensor:
-    """Images in [0, 1] as float32: uint8 ones divided by 255, others as they are."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
-
-
-def dequantize(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Spread each of 256 grey values over its interval, x * 255/256 + u/256 with u uniform (Song & Ermon 2019, code).
-
-    Discrete values have no density; with the noise of one grey value they have one.
-
-    Args:
-        images: (B, *D) in [0, 1].
-        generator: source of the draws.
-
-    Returns:
-        (B, *D) in [0, 1).
-    """
-    check_examples(images)
-    u = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-    return images * (255 / 256) + u / 256
-
-
-def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Mirror each image left to right at even odds, (B, C, H, W) -> the same."""
-    check_examples(images)
-    flipped = torch.rand(len(images), generator=generator, device=images.device) < 0.5
-    return torch.where(flipped.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
-
-
-def random_shift(images: Tensor, max_shift: int, generator: torch.Generator | None = None) -> Tensor:
-    """Shift each image by up to `max_shift` pixels along each side; zeros come in.
-
-    Args:
-        images: (B, C, H, W).
-        max_shift: the largest shift, in pixels; each from -max_shift to max_shift is as likely.
-        generator: source of the draws.
-
-    Returns:
-        (B, C, H, W) shifted images.
-    """
-    check_examples(images)
-    check_count("max_shift", max_shift, minimum=0)
-    count, _, height, width = images.shape
-    padded = torch.nn.functional.pad(images, [max_shift] * 4)
-    offsets = torch.randint(2 * max_shift + 1, (2, count, 1), generator=generator, device=images.device)
-    rows = offsets[0] + torch.arange(height, device=images.device)  # (B, H)
-    columns = offsets[1] + torch.arange(width, device=images.device)  # (B, W)
-    batch = torch.arange(count, device=images.device)[:, None, None]
-    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def logit_transform(images: Tensor, margin: float = 1e-6) -> Tensor:
-    """log(y / (1 - y)) with y = margin + (1 - 2 margin) x, from [0, 1] to the line; the authors have it off."""
-    check_floating("images", images)
-    return torch.logit(margin + (1 - 2 * margin) * images)
-
-
-def inverse_logit_transform(values: Tensor, margin: float = 1e-6) -> Tensor:
-    """The images of which `values` are the `logit_transform`."""
-    check_floating("values", values)
-    return (values.sigmoid() - margin) / (1 - 2 * margin)
 
 
 def check_mnist_files(root: Path) -> None:
@@ -449,10 +334,6 @@ def _unpack_mnist(names: list[str], allocate: Allocate) -> DecodedImages:
     return DecodedImages(images, labels[8:].tolist(), [])
 
 
-def _labelled(decoded: DecodedImages) -> LabelledImages:
-    return LabelledImages(torch.from_numpy(decoded.images), torch.tensor(decoded.labels))
-
-
 def _decode_celeba(split: str, root: str | Path | None, allocate: Allocate) -> DecodedImages:
     """The images of a split, cropped and resized."""
     from PIL import Image
@@ -470,124 +351,6 @@ def _decode_celeba(split: str, root: str | Path | None, allocate: Allocate) -> D
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of broken images
             raise OSError(f"{path} cannot be read ({error}); unpack img_align_celeba.zip again") from error
     return DecodedImages(images, (data.identity[:, 0] - 1).tolist(), [])
-
-
-def _decode_images(path: Path, size: int | None, skip_broken: bool, allocate: Allocate) -> DecodedImages:
-    """Every image of a folder or zip; the names of those that cannot be read, if they are skipped."""
-    names = _image_names(path)
-    images, folders, broken = None, [], []
-    for name, content in _image_contents(path, names):
-        try:
-            array = _decode(content, size)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of broken images
-            if not skip_broken:
-                raise ValueError(f"{path}: the image {name} cannot be read ({error}); repair it, or skip it") from error
-            broken.append(name)
-            continue
-        if images is None:
-            images = allocate((len(names), *array.shape))
-        if array.shape[1:] != images.shape[2:]:
-            sizes = " and ".join(f"{a.shape[-1]}x{a.shape[-2]}" for a in (images, array))
-            raise ValueError(
-                f"{path} holds images of several sizes, {sizes} (at {name}); give a size to resize them to"
-            )
-        if len(array) > images.shape[1]:  # the first one of colour
-            grey, images = images, allocate((len(names), *array.shape))
-            images[: len(folders)] = grey[: len(folders)]
-        images[len(folders)] = array  # a grey one goes to all three channels
-        folders.append(str(Path(name).parent))
-    if images is None:
-        raise ValueError(f"{path} holds no image that can be read; {', '.join(IMAGE_SUFFIXES)} are looked for")
-    if broken:
-        every, images = images, allocate((len(folders), *images.shape[1:]))
-        images[:] = every[: len(folders)]
-    classes = {folder: label for label, folder in enumerate(sorted(set(folders)))}
-    return DecodedImages(images, [classes[folder] for folder in folders], broken)
-
-
-def _is_image(name: str) -> bool:
-    parts = Path(name).parts
-    return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith((".", "__MACOSX")) for part in parts)
-
-
-def _image_names(path: Path) -> list[str]:
-    """The names of the images below a folder or in a zip, sorted."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return [name for name in (file.relative_to(path).as_posix() for file in files) if _is_image(name)]
-    with _open_zip(path) as archive:
-        return sorted(filter(_is_image, archive.namelist()))
-
-
-def _image_contents(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each image."""
-    if path.is_dir():
-        yield from ((name, (path / name).read_bytes()) for name in names)
-        return
-    with _open_zip(path) as archive:
-        for name in names:
-            try:
-                content = archive.read(name)
-            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError):
-                content = b""  # damaged inside the zip: an image that cannot be read
-            yield name, content
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    """A zip whose list of entries is whole: zipfile itself overlooks damage by which entries vanish from it."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
-        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
-    try:
-        missing = _num_entries(path) - len(archive.infolist())
-        if missing % 65_536:
-            raise zipfile.BadZipFile(f"{missing} entries of its list cannot be read")
-        for entry in archive.infolist():
-            if not _is_image(entry.filename):  # perhaps it was one, and its name is what is damaged
-                archive.open(entry).close()  # compares the name with the one before the content
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-        archive.close()
-        raise ValueError(f"{path} is no zip, or damaged ({error})") from error
-    return archive
-
-
-def _num_entries(path: Path) -> int:
-    """The number of entries that a zip says it has, at its end; beyond 65,535 in the record of the 64-bit format."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 65_557 - 76))  # the end record, the longest comment, the 64-bit records
-        tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    large = end - 76
-    if large >= 0 and tail[large : large + 4] == b"PK\x06\x06":
-        return int.from_bytes(tail[large + 32 : large + 40], "little")
-    return int.from_bytes(tail[end + 10 : end + 12], "little")
-
-
-def _decode(content: bytes, size: int | None) -> np.ndarray:
-    """(C, H, W) uint8, C = 1 if it is grey and 3 otherwise."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as picture:
-        picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-        if size is not None:
-            side = min(picture.size)
-            left, top = (picture.width - side) // 2, (picture.height - side) // 2
-            box = (left, top, left + side, top + side)
-            picture = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        array = np.asarray(picture)
-        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def _pillow_version() -> str:
-    """The version of Pillow: another one may decode a JPEG, or resize, to other values."""
-    import PIL
-
-    return PIL.__version__
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _load_celeba_cached(split: str = "train") -> LabelledImages:
