@@ -479,7 +479,7 @@ def test_no_entry_vanishes_from_a_damaged_zip(tmp_path, num):
     entry = whole.rindex(b"PK\x01\x02")  # the last one's record in the list
     for position, message in [
         (entry + 46 + 6, "File name in directory"),  # the g of .png
-        (whole[:entry].rindex(b"PK\x01\x02") + 33, "1 entries of its list cannot be read"),  # a comment of 256 bytes
+        (whole[:entry].rindex(b"PK\x01\x02") + 33, "entries of its list after .* cannot be read"),  # a comment of 256 bytes
     ]:
         damaged = bytearray(whole)
         damaged[position] ^= 1

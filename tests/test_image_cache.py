@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 from PIL import Image
@@ -50,9 +51,9 @@ def decoded(monkeypatch):
     names = []
     real = ncsn_lib.data.folders._decode
 
-    def counting(content, size):
+    def counting(content, *options):
         names.append(len(content))
-        return real(content, size)
+        return real(content, *options)
 
     monkeypatch.setattr(ncsn_lib.data.folders, "_decode", counting)
     return names
@@ -74,7 +75,7 @@ def test_the_second_start_decodes_nothing_and_gives_the_same(pictures, decoded, 
         again = load_images(path, cache=cache)
     assert same(again, expected)
     assert len(decoded) == 12
-    assert sorted(file.suffix for file in cache.iterdir()) == [".json", ".npy"]
+    assert sorted(file.suffix for file in cache.rglob("*") if file.is_file()) == [".json", ".lock", ".npy"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the mapped files are listed in /proc")
@@ -82,7 +83,7 @@ def test_it_is_mapped_and_writing_to_it_changes_no_file(pictures, tmp_path):
     path, cache = pictures(), tmp_path / "cache"
     loaded = load_images(path, cache=cache).images
     before = loaded.clone()
-    file = next(cache.glob("*.npy"))
+    file = next(cache.rglob("*.npy"))
     assert str(file) in Path("/proc/self/maps").read_text()
     loaded.zero_()
     assert torch.equal(load_images(path, cache=cache).images, before)
@@ -103,7 +104,7 @@ def test_a_changed_source_is_decoded_again(pictures, tmp_path):
     path = pictures(seed=1)
     assert not same(load_images(path, cache=cache), first)
     assert same(load_images(path, cache=cache), load_images(path))
-    assert len(list(cache.glob("*.npy"))) == 1
+    assert len(list(cache.rglob("*.npy"))) == 1
 
 
 def cut(file):
@@ -123,9 +124,9 @@ def test_a_damaged_cache_is_made_anew(pictures, tmp_path, suffix, damage):
     expected = load_images(path, cache=cache)
     expected = type(expected)(expected.images.clone(), expected.labels)
     time.sleep(0.02)
-    damage(next(cache.glob(f"*{suffix}")))
+    damage(next(cache.rglob(f"*{suffix}")))
     assert same(load_images(path, cache=cache), expected)
-    assert json.loads(next(cache.glob("*.json")).read_text())["labels"] == [0, 0, 0, 1, 1, 1]
+    assert json.loads(next(cache.rglob("*.json")).read_text())["labels"] == [0, 0, 0, 1, 1, 1]
 
 
 def test_left_out_images_are_told_of_each_time(pictures, tmp_path):
@@ -140,7 +141,7 @@ def test_a_failure_leaves_nothing(pictures, tmp_path):
     path, cache = pictures(broken=True), tmp_path / "cache"
     with pytest.raises(ValueError, match=r"the image a/2\.png cannot be read"):
         load_images(path, cache=cache)
-    assert list(cache.iterdir()) == []
+    assert [file.suffix for file in cache.iterdir()] == [".lock"]
 
 
 def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
@@ -149,7 +150,7 @@ def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
         (cache / name).mkdir(parents=True)
         os.utime(cache / name, (time.time() - age,) * 2)
     load_images(pictures(), cache=cache)
-    assert [file.name for file in cache.iterdir() if file.is_dir()] == [".unfinished-new"]
+    assert [file.name for file in cache.glob(".unfinished-*")] == [".unfinished-new"]
 
 
 def test_a_cache_that_cannot_be_written(pictures, tmp_path):
@@ -162,4 +163,4 @@ def test_the_folder_is_named_by_the_environment(monkeypatch):
     monkeypatch.setenv("NCSN_CACHE", "/somewhere")
     assert cache_folder() == Path("/somewhere")
     monkeypatch.delenv("NCSN_CACHE")
-    assert cache_folder() == Path.home() / ".cache" / "ncsn_lib"
+    assert cache_folder() == platformdirs.user_cache_path("ncsn_lib", appauthor=False)

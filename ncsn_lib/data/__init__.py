@@ -7,8 +7,6 @@ from ncsn_lib.data.cache import cache_folder
 from ncsn_lib.data.datasets import (
     DATASETS,
     Download,
-    check_fashion_mnist_files,
-    check_mnist_files,
     check_split,
     downloads,
     load_celeba,
@@ -17,19 +15,19 @@ from ncsn_lib.data.datasets import (
     load_fashion_mnist,
     load_mnist,
 )
-from ncsn_lib.data.folders import LabelledImages, load_images
+from ncsn_lib.data.folders import ImageFolder, LabelledImages, fingerprint, load_images
 from ncsn_lib.data.transforms import dequantize, random_flip, random_shift, unit_images
 
 __all__ = [
     "DATASETS",
     "Download",
+    "ImageFolder",
     "LabelledImages",
     "cache_folder",
-    "check_fashion_mnist_files",
-    "check_mnist_files",
     "check_split",
     "dequantize",
     "downloads",
+    "fingerprint",
     "load_celeba",
     "load_cifar10",
     "load_digits",

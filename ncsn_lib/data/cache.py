@@ -1,19 +1,19 @@
 """Decoded images kept on disk: the next start decodes nothing, and a set may be larger than the memory."""
 
-import hashlib
+import errno
 import json
 import os
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterable
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-FORMAT = "ncsn_lib images 1"
+from ncsn_lib.extras import need
+from ncsn_lib.files import discard_abandoned, whole_or_nothing
+
+FORMAT = "ncsn_lib images 2"
 Allocate = Callable[[tuple[int, ...]], np.ndarray]
 
 
@@ -29,26 +29,20 @@ class DecodedImages(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Where decoded images are kept: the folder that NCSN_CACHE names, else `~/.cache/ncsn_lib`."""
-    named = os.environ.get("NCSN_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "ncsn_lib"
+    """The folder where decoded images are kept: the one that NCSN_CACHE names, else the system's for caches.
 
+    That is `~/.cache/ncsn_lib` on Linux, `~/Library/Caches/ncsn_lib` on macOS, `AppData\\Local\\ncsn_lib\\Cache` on
+    Windows.
 
-def fingerprint(files: Iterable[Path], **settings: Any) -> dict[str, Any]:
-    """What tells whether a cache is of these files as they are now, and of these settings.
-
-    Args:
-        files: what was decoded; their names, sizes and times of change count.
-        settings: how it was decoded, JSON-serialisable.
-
-    Returns:
-        A dict that JSON gives back as it is.
+    Raises:
+        OSError: NCSN_CACHE is not set, and the user has no home folder.
     """
-    total = hashlib.sha256()
-    for file in files:
-        state = file.stat()
-        total.update(f"{file.absolute().as_posix()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-    return {"files": total.hexdigest(), "settings": settings}
+    if named := os.environ.get("NCSN_CACHE"):
+        return Path(named)
+    folder = need("platformdirs", "data", "the cache of images").user_cache_path("ncsn_lib", appauthor=False)
+    if not folder.is_absolute():  # a ~ that stands for nothing
+        raise OSError("there is no home folder to keep decoded images in; set NCSN_CACHE to a folder")
+    return folder
 
 
 def cached_images(
@@ -56,13 +50,13 @@ def cached_images(
 ) -> DecodedImages:
     """Images from a cache, which is made if it is missing, stale or damaged.
 
-    `NAME.npy` holds the images; `NAME.json`, written last, the labels and what the images were made of. Each is
-    replaced whole or not at all.
+    The folder NAME holds the images as an .npy file, and `record.json`: labels, and what they were made of. It is
+    replaced whole or not at all. Of several processes one decodes; the others wait for it at `NAME.lock`.
 
     Args:
         folder: where the cache is; None for none: the images are decoded into memory.
-        name: of the cache's files.
-        source: the `fingerprint` of what is decoded.
+        name: of the cache.
+        source: what tells whether the cache is of these images, JSON-serialisable.
         decode: decodes into the array that it gets for a shape (N, C, H, W).
 
     Returns:
@@ -73,81 +67,62 @@ def cached_images(
     """
     if folder is None:
         return decode(lambda shape: np.empty(shape, np.uint8))
-    file = Path(folder) / f"{name}.npy"
-    found = _read(file, source)
-    if found is not None:
+    place = Path(folder) / name
+    if found := _read(place, source):
         return found
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _discard_abandoned(file.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=file.parent))
-    except OSError as error:
-        raise _unwritable(file, error) from error
-    try:
-        _write(file, source, decode, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    found = _read(file, source)
-    if found is None:
-        raise OSError(f"the cache {file} changed while it was written: another program writes there; start again")
-    return found
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with need("filelock", "data", "the cache of images").FileLock(f"{place}.lock"):
+            if found := _read(place, source):  # another process made it meanwhile
+                return found
+            discard_abandoned(place.parent)
+            _write(place, source, decode)
+            if found := _read(place, source):
+                return found
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+        if isinstance(error, OSError) and error.errno is None:  # not the system's: of an image that cannot be read
+            raise
+        raise OSError(
+            f"cannot write the cache {place}: {getattr(error, 'strerror', None) or error}; set NCSN_CACHE to another "
+            "folder, or go without a cache"
+        ) from error
+    raise OSError(f"the cache {place} changed while it was written: another program writes there; start again")
 
 
-def _write(file: Path, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages], temporary: Path) -> None:
-    numbers = count()
+def _write(place: Path, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages]) -> None:
+    with whole_or_nothing(place) as temporary:
+        temporary.mkdir()
 
-    def allocate(shape: tuple[int, ...]) -> np.ndarray:
-        try:
-            path = temporary / f"{next(numbers)}.npy"
+        def allocate(shape: tuple[int, ...]) -> np.ndarray:
+            if shutil.disk_usage(temporary).free < np.prod(shape):  # writing to a mapped file would end the process
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            path = temporary / f"{len(list(temporary.iterdir()))}.npy"
             return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        except OSError as error:
-            raise _unwritable(file, error) from error
 
-    images, labels, broken = decode(allocate)
-    made = Path(images.filename)
-    images.flush()
-    del images  # Windows moves no file that is mapped
-    try:
-        made.replace(file)
-        state = file.stat()
-        record = {
-            "format": FORMAT,
-            "source": source,
-            "size": state.st_size,
-            "changed": state.st_mtime_ns,
-            "labels": labels,
-            "broken": broken,
-        }
+        images, labels, broken = decode(allocate)
+        images.flush()
+        made = Path(images.filename)
+        del images  # Windows moves no file that is mapped
+        for file in temporary.iterdir():
+            if file != made:
+                file.unlink()
+        record = {"format": FORMAT, "source": source, "labels": labels, "broken": broken, "images": _state(made)}
         (temporary / "record.json").write_text(json.dumps(record), encoding="utf-8")
-        (temporary / "record.json").replace(file.with_suffix(".json"))
-    except OSError as error:
-        raise _unwritable(file, error) from error
 
 
-def _read(file: Path, source: dict[str, Any]) -> DecodedImages | None:
+def _read(place: Path, source: dict[str, Any]) -> DecodedImages | None:
     """The cache, or None where it is missing, of other images, or not as it was written."""
     try:
-        record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-        state = file.stat()
-        if (record["format"], record["source"]) != (FORMAT, source):
-            return None
-        if (record["size"], record["changed"]) != (state.st_size, state.st_mtime_ns):
-            return None
-        images = np.load(file, mmap_mode="c")
-        if len(images) != len(record["labels"]):
-            return None
-        return DecodedImages(images, record["labels"], record["broken"])
+        record = json.loads((place / "record.json").read_text(encoding="utf-8"))
+        file = place / record["images"][0]
+        if (record["format"], record["source"], record["images"]) == (FORMAT, source, _state(file)):
+            return DecodedImages(np.load(file, mmap_mode="c"), record["labels"], record["broken"])
     except (OSError, ValueError, KeyError, TypeError):  # whatever is wrong with it, it is made anew
-        return None
+        pass
+    return None
 
 
-def _discard_abandoned(folder: Path, age: float = 86_400.0) -> None:
-    """Delete what runs that were killed left behind more than a day ago."""
-    for left in folder.glob(".unfinished-*"):
-        if time.time() - left.stat().st_mtime > age:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _unwritable(file: Path, error: OSError) -> OSError:
-    reason = error.strerror or error
-    return OSError(f"cannot write the cache {file}: {reason}; set NCSN_CACHE to another folder, or go without a cache")
+def _state(file: Path) -> list[Any]:
+    """Name, size and time of change of a file."""
+    state = file.stat()
+    return [file.name, state.st_size, state.st_mtime_ns]

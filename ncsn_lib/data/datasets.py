@@ -1,5 +1,6 @@
 """Data sets by name, and their downloads."""
 
+import contextlib
 import hashlib
 import lzma
 import math
@@ -7,17 +8,17 @@ import os
 import socket
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ncsn_lib.data.cache import Allocate, DecodedImages, cache_folder, cached_images, fingerprint
-from ncsn_lib.data.folders import LabelledImages, _labelled, _pillow_version, _short_hash
+from ncsn_lib.data.cache import Allocate, DecodedImages, cache_folder, cached_images
+from ncsn_lib.data.folders import LabelledImages, labelled, list_files, state_of
 from ncsn_lib.data.transforms import unit_images
+from ncsn_lib.extras import need
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -77,13 +78,12 @@ def load_digits(split: str = "train") -> LabelledImages:
     Raises:
         ValueError: another split.
     """
-    from sklearn import datasets, model_selection
-
     check_split(split, ("train", "test", "all"))
-    digits = datasets.load_digits()
+    digits = _sklearn("datasets").load_digits()
     indices = np.arange(len(digits.target))
     if split != "all":
-        train, test = model_selection.train_test_split(indices, test_size=360, stratify=digits.target, random_state=0)
+        divide = _sklearn("model_selection").train_test_split
+        train, test = divide(indices, test_size=360, stratify=digits.target, random_state=0)
         indices = np.sort(train if split == "train" else test)
     images = torch.from_numpy(digits.images[indices]).float().unsqueeze(1) / 16
     return LabelledImages(images, torch.from_numpy(digits.target[indices]).long())
@@ -109,18 +109,25 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
         FileNotFoundError: the given folder, or MNIST in it, is missing, or MNIST cannot be downloaded.
         OSError: a file whose content is not MNIST's.
     """
-    from torchvision.datasets import MNIST
-
     check_split(split, ("train", "test"))
     folder, given = _root(root)
-    here = folder / "MNIST" / "raw"
-    if PACKED_MNIST.is_dir() and root is None and not (given and here.is_dir()):
-        packed = _labelled(_unpacked_mnist(split))
-        return LabelledImages(unit_images(packed.images), packed.labels)
-    if given or all((here / name).is_file() for name in MNIST_MD5):
-        check_mnist_files(folder)
-    data = _from_torchvision(MNIST, root, train=split == "train")
-    return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
+    raw = folder / "MNIST" / "raw"
+    part = {"train": "train", "test": "t10k"}[split]
+    names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
+    if PACKED_MNIST.is_dir() and root is None and not (given and raw.is_dir()):
+        source, decode = {"md5": [MNIST_MD5[name] for name in names]}, partial(_read_mnist, PACKED_MNIST, names)
+        try:
+            decoded = cached_images(cache_folder(), f"mnist-{split}", source, decode)
+        except (OSError, RuntimeError, ImportError):  # no home that can be written: unpacked each time, in some 3 s
+            decoded = cached_images(None, "", source, decode)
+    else:
+        if not given and not all((raw / name).is_file() for name in MNIST_MD5):
+            _from_torchvision("MNIST", root)
+        for name in MNIST_MD5:
+            _mnist_file(raw, name)
+        decoded = cached_images(None, "", {}, partial(_read_mnist, raw, names))
+    images, labels = labelled(decoded)
+    return LabelledImages(unit_images(images), labels)
 
 
 def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> LabelledImages:
@@ -140,12 +147,10 @@ def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> 
         FileNotFoundError: the given folder, or the data set in it, is missing.
         OSError: a damaged file, see `check_fashion_mnist_files`.
     """
-    from torchvision.datasets import FashionMNIST
-
     check_split(split, ("train", "test"))
     check_fashion_mnist_files(_root(root)[0])
-    data = _from_torchvision(FashionMNIST, root, train=split == "train")
-    return LabelledImages(data.data.float().unsqueeze(1) / 255, data.targets.long())
+    data = _from_torchvision("FashionMNIST", root, train=split == "train")
+    return LabelledImages(unit_images(data.data.unsqueeze(1)), data.targets.long())
 
 
 def load_cifar10(split: str = "train", root: str | Path | None = None) -> LabelledImages:
@@ -163,10 +168,8 @@ def load_cifar10(split: str = "train", root: str | Path | None = None) -> Labell
         ValueError: another split.
         FileNotFoundError: the given folder, or the data set in it, is missing or damaged.
     """
-    from torchvision.datasets import CIFAR10
-
     check_split(split, ("train", "test"))
-    data = _from_torchvision(CIFAR10, root, train=split == "train")
+    data = _from_torchvision("CIFAR10", root, train=split == "train")
     return LabelledImages(torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(data.targets))
 
 
@@ -190,22 +193,12 @@ def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: 
         OSError: an image that cannot be read, or a cache that cannot be written.
     """
     check_split(split, ("train", "valid", "test", "all"))
-    folder = _root(root)[0] / "celeba"
-    source = fingerprint(sorted(folder.rglob("*")), split=split, pillow=_pillow_version()) if cache else {}
-    name = f"celeba-{split}-{_short_hash(folder.absolute().as_posix())}"
-    return _labelled(cached_images(cache, name, source, partial(_decode_celeba, split, root)))
-
-
-def check_mnist_files(root: Path) -> None:
-    """Raise unless `root` holds the four files of MNIST, byte for byte."""
-    remedy = _remedy("MNIST", "FOLDER")
-    for name, expected in MNIST_MD5.items():
-        path = root / "MNIST" / "raw" / name
-        if not path.is_file():
-            raise FileNotFoundError(f"MNIST is not in {root}: {path} is missing; {remedy}")
-        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        if found != expected:
-            raise OSError(f"{path} is damaged: its md5 is {found}, MNIST's is {expected}; delete it, then {remedy}")
+    folder, source = _root(root)[0] / "celeba", {"place": ""}
+    if cache and folder.is_dir():
+        with list_files(folder) as files:
+            source = state_of(folder, files, split=split)
+    name = f"celeba-{split}-{source['place']}"
+    return labelled(cached_images(cache, name, source, partial(_decode_celeba, split, root)))
 
 
 def check_fashion_mnist_files(root: Path) -> None:
@@ -215,24 +208,21 @@ def check_fashion_mnist_files(root: Path) -> None:
     it, the archive must have the published md5 and the file the checksum that stands in the archive. Without the
     archive, other pixels or labels go unnoticed: no md5 of the unpacked files is published.
     """
-    from torchvision.datasets import FashionMNIST
-
-    for name, md5 in FashionMNIST.resources:
+    for name, md5 in _torchvision("datasets").FashionMNIST.resources:
         archive = root / "FashionMNIST" / "raw" / name
         path = archive.with_suffix("")
-        if path.is_file():
-            content, problem = path.read_bytes(), None
-            if len(content) != _idx_length(content):
-                problem = f"{path} is damaged: it is not as long as its header says"
-            elif archive.is_file():
-                packed = archive.read_bytes()
-                found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
-                if found != md5:
-                    problem = f"{archive} is damaged: its md5 is {found}, Fashion-MNIST's is {md5}"
-                elif zlib.crc32(content) != int.from_bytes(packed[-8:-4], "little"):  # gzip: CRC-32, then the length
-                    problem = f"{path} is damaged: it is not what {name} holds"
-            if problem:
-                raise OSError(f"{problem}; delete it, then {_remedy('FashionMNIST', 'FOLDER')}")
+        if not path.is_file():
+            continue
+        content, problem = path.read_bytes(), None
+        packed = archive.read_bytes() if archive.is_file() else None
+        if len(content) != _idx_length(content):
+            problem = f"{path} is damaged: it is not as long as its header says"
+        elif packed is not None and _md5(packed) != md5:
+            problem = f"{archive} is damaged: its md5 is {_md5(packed)}, Fashion-MNIST's is {md5}"
+        elif packed and zlib.crc32(content) != int.from_bytes(packed[-8:-4], "little"):  # gzip: CRC-32, then the length
+            problem = f"{path} is damaged: it is not what {name} holds"
+        if problem:
+            raise OSError(f"{problem}; delete it, then {_remedy('FashionMNIST', 'FOLDER')}")
 
 
 def _idx_length(content: bytes) -> int:
@@ -263,22 +253,33 @@ def _root(root: str | Path | None) -> tuple[Path, bool]:
     return Path(given or usual), bool(given)
 
 
-def _from_torchvision(dataset, root: str | Path | None, **options):
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _torchvision(module: str) -> Any:
+    return need(f"torchvision.{module}", "data", "this data set")
+
+
+def _sklearn(module: str) -> Any:
+    return need(f"sklearn.{module}", "data", "the digits")
+
+
+def _from_torchvision(name: str, root: str | Path | None, **options: Any) -> Any:
     """A data set of torchvision: as it lies in the folder that the user named, or downloaded to the usual one."""
+    dataset = getattr(_torchvision("datasets"), name)
     root, given = _root(root)
     try:
-        if not given:
-            with downloads(dataset.__name__, DOWNLOADS[dataset.__name__], root):
-                return dataset(str(root), download=True, **options)
-        return dataset(str(root), **options)
+        with contextlib.nullcontext() if given else downloads(name, DOWNLOADS[name], root):
+            return dataset(str(root), download=not given, **options)
     except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
         raise FileNotFoundError(
-            f"{dataset.__name__} is not in {root}, or damaged; {_remedy(dataset.__name__, root)}"
+            f"{name} is not in {root}, or damaged; {_remedy(name, root)}"
             + (f" (torchvision: {str(error).splitlines()[0]})" if str(error) else "")
         ) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def downloads(name: str, wanted: Download, root: Path) -> Iterator[None]:
     """Turn whatever ends a download into one line that says how to do without it.
 
@@ -304,44 +305,35 @@ def downloads(name: str, wanted: Download, root: Path) -> Iterator[None]:
         socket.setdefaulttimeout(patience)
 
 
-def _unpacked_mnist(split: str) -> DecodedImages:
-    """A split of the repository's MNIST, from the cache where one can be written."""
-    part = {"train": "train", "test": "t10k"}[split]
-    names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
-    source = {"md5": [MNIST_MD5[name] for name in names]}
-    decode = partial(_unpack_mnist, names)
-    try:
-        return cached_images(cache_folder(), f"mnist-{split}", source, decode)
-    except (OSError, RuntimeError):  # a home that cannot be written, or none: unpacked each time, in some 3 s
-        return cached_images(None, "", source, decode)
-
-
-def _unpack_mnist(names: list[str], allocate: Allocate) -> DecodedImages:
-    """Images and labels of two idx files, unpacked and compared with their md5."""
-    contents = []
-    for name in names:
-        path = PACKED_MNIST / f"{name}.xz"
-        try:
-            contents.append(lzma.decompress(path.read_bytes()))
-        except (lzma.LZMAError, EOFError) as error:
-            raise OSError(f"{path} is damaged ({error}); get it again: git checkout -- {path}") from error
-        found = hashlib.md5(contents[-1], usedforsecurity=False).hexdigest()
-        if found != MNIST_MD5[name]:
-            raise OSError(f"{path} is damaged: unpacked, its md5 is {found}, MNIST's is {MNIST_MD5[name]}")
-    pixels, labels = (np.frombuffer(content, np.uint8) for content in contents)
+def _read_mnist(folder: Path, names: list[str], allocate: Allocate) -> DecodedImages:
+    """Images and labels of two idx files."""
+    pixels, labels = (np.frombuffer(_mnist_file(folder, name), np.uint8) for name in names)
     images = allocate((len(labels) - 8, 1, 28, 28))
     images[:] = pixels[16:].reshape(images.shape)  # 16 and 8 bytes say how many there are
     return DecodedImages(images, labels[8:].tolist(), [])
 
 
+def _mnist_file(folder: Path, name: str) -> bytes:
+    """What a file of MNIST holds, byte for byte, from the repository's packed one or from a folder of torchvision's."""
+    packed = folder == PACKED_MNIST
+    path = folder / (f"{name}.xz" if packed else name)
+    remedy = f"git checkout -- {path}" if packed else _remedy("MNIST", "FOLDER")
+    try:
+        content = lzma.decompress(path.read_bytes()) if packed else path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"MNIST is not in {folder}: {path} is missing; {remedy}") from error
+    except (lzma.LZMAError, EOFError) as error:
+        raise OSError(f"{path} is damaged ({error}); get it again: {remedy}") from error
+    if (found := _md5(content)) != MNIST_MD5[name]:
+        raise OSError(f"{path} is damaged: its md5 is {found}, MNIST's is {MNIST_MD5[name]}; delete it, then {remedy}")
+    return content
+
+
 def _decode_celeba(split: str, root: str | Path | None, allocate: Allocate) -> DecodedImages:
     """The images of a split, cropped and resized."""
-    from PIL import Image
-    from torchvision.datasets import CelebA
-    from torchvision.transforms import CenterCrop, Compose, Resize
-
-    prepare = Compose([CenterCrop(140), Resize(32)])
-    data = _from_torchvision(CelebA, root, split=split, target_type="identity")
+    transforms, Image = _torchvision("transforms"), need("PIL.Image", "data", "CelebA")
+    prepare = transforms.Compose([transforms.CenterCrop(140), transforms.Resize(32)])
+    data = _from_torchvision("CelebA", root, split=split, target_type="identity")
     images = allocate((len(data), 3, 32, 32))
     for index, name in enumerate(data.filename):
         path = Path(data.root) / "celeba" / "img_align_celeba" / name
