@@ -1,7 +1,9 @@
 """Decoded images on disk: the same as decoded, mapped, made anew when stale or damaged, whole or not at all."""
 
 import json
+import multiprocessing
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -157,6 +159,52 @@ def test_a_cache_that_cannot_be_written(pictures, tmp_path):
     (tmp_path / "cache").write_text("mine")
     with pytest.raises(OSError, match=r"cannot write the cache .*cache/set.*set NCSN_CACHE to another folder"):
         load_images(pictures(), cache=tmp_path / "cache")
+
+
+def load_in_rounds(path, cache, log, barrier, num_rounds):
+    """What each of several processes does: it decodes into cold caches, and notes each picture that it decodes."""
+    real = ncsn_lib.data.folders._decode
+
+    def noting(*arguments):
+        with open(log, "ab", buffering=0) as file:
+            file.write(b".")
+        return real(*arguments)
+
+    ncsn_lib.data.folders._decode = noting
+    for number in range(num_rounds):
+        barrier.wait(60)
+        loaded = load_images(path, cache=cache / str(number))
+        assert loaded.labels.tolist() == [0, 0, 0, 1, 1, 1]
+        assert loaded.images.sum() > 0
+
+
+@pytest.mark.parametrize("pictures", ["folder"], indirect=True)
+def test_of_several_processes_one_decodes(pictures, tmp_path):
+    path, log, num, num_rounds = pictures(), tmp_path / "log", 4, 12
+    context = multiprocessing.get_context("spawn")
+    arguments = path, tmp_path / "cache", log, context.Barrier(num), num_rounds
+    processes = [context.Process(target=load_in_rounds, args=arguments) for _ in range(num)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * num
+    assert log.stat().st_size == 6 * num_rounds
+
+
+def test_a_full_disk(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
+    with pytest.raises(OSError, match=r"cannot write the cache .*: No space left on device; set NCSN_CACHE"):
+        load_images(pictures(), cache=tmp_path / "cache")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux names its folders")
+def test_without_a_home(monkeypatch):
+    for name in ("NCSN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # which it gives back where there is no home
+    with pytest.raises(OSError, match=r"no folder to keep decoded images in \(.*home.*\); set NCSN_CACHE"):
+        cache_folder()
 
 
 def test_the_folder_is_named_by_the_environment(monkeypatch):

@@ -39,10 +39,10 @@ def cache_folder() -> Path:
     """
     if named := os.environ.get("NCSN_CACHE"):
         return Path(named)
-    folder = need("platformdirs", "data", "the cache of images").user_cache_path("ncsn_lib", appauthor=False)
-    if not folder.is_absolute():  # a ~ that stands for nothing
-        raise OSError("there is no home folder to keep decoded images in; set NCSN_CACHE to a folder")
-    return folder
+    try:
+        return need("platformdirs", "data", "the cache of images").user_cache_path("ncsn_lib", appauthor=False)
+    except RuntimeError as error:
+        raise OSError(f"there is no folder to keep decoded images in ({error}); set NCSN_CACHE to one") from error
 
 
 def cached_images(
