@@ -53,9 +53,9 @@ def decoded(monkeypatch):
     names = []
     real = ncsn_lib.data.folders._decode
 
-    def counting(content, *options):
+    def counting(content, **options):
         names.append(len(content))
-        return real(content, *options)
+        return real(content, **options)
 
     monkeypatch.setattr(ncsn_lib.data.folders, "_decode", counting)
     return names
@@ -165,10 +165,10 @@ def load_in_rounds(path, cache, log, barrier, num_rounds):
     """What each of several processes does: it decodes into cold caches, and notes each picture that it decodes."""
     real = ncsn_lib.data.folders._decode
 
-    def noting(*arguments):
+    def noting(content, **options):
         with open(log, "ab", buffering=0) as file:
             file.write(b".")
-        return real(*arguments)
+        return real(content, **options)
 
     ncsn_lib.data.folders._decode = noting
     for number in range(num_rounds):

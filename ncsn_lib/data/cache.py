@@ -21,7 +21,7 @@ class DecodedImages(NamedTuple):
     """Images as they came out of their files."""
 
     images: np.ndarray
-    """(N, C, H, W) uint8, in memory or mapped from a file."""
+    """(N, C, H, W) uint8, in memory or mapped from a file, which may hold more behind them."""
     labels: list[int]
     """The class of each."""
     broken: list[str]
@@ -82,10 +82,8 @@ def cached_images(
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
         if isinstance(error, OSError) and error.errno is None:  # not the system's: of an image that cannot be read
             raise
-        raise OSError(
-            f"cannot write the cache {place}: {getattr(error, 'strerror', None) or error}; set NCSN_CACHE to another "
-            "folder, or go without a cache"
-        ) from error
+        told = f"cannot write the cache {place}: {getattr(error, 'strerror', None) or error}"
+        raise OSError(f"{told}; set NCSN_CACHE to another folder, or go without a cache") from error
     raise OSError(f"the cache {place} changed while it was written: another program writes there; start again")
 
 
@@ -116,7 +114,8 @@ def _read(place: Path, source: dict[str, Any]) -> DecodedImages | None:
         record = json.loads((place / "record.json").read_text(encoding="utf-8"))
         file = place / record["images"][0]
         if (record["format"], record["source"], record["images"]) == (FORMAT, source, _state(file)):
-            return DecodedImages(np.load(file, mmap_mode="c"), record["labels"], record["broken"])
+            labels = record["labels"]
+            return DecodedImages(np.load(file, mmap_mode="c")[: len(labels)], labels, record["broken"])
     except (OSError, ValueError, KeyError, TypeError):  # whatever is wrong with it, it is made anew
         pass
     return None

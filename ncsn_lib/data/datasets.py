@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ncsn_lib.data.cache import Allocate, DecodedImages, cache_folder, cached_images
-from ncsn_lib.data.folders import LabelledImages, labelled, list_files, state_of
+from ncsn_lib.data.folders import LabelledImages, labelled, list_files, reason_of, state_of
 from ncsn_lib.data.transforms import unit_images
 from ncsn_lib.extras import need
 
@@ -44,15 +44,11 @@ class Download(NamedTuple):
     """Where they belong, below the folder that holds all of that kind."""
 
 
-_FOUR_FILES = "{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz"
+_IDX = "{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz"
 DOWNLOADS = {
-    "MNIST": Download(_FOUR_FILES, "12 MB", "https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw"),
-    "FashionMNIST": Download(
-        _FOUR_FILES, "31 MB", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", "FashionMNIST/raw"
-    ),
-    "CIFAR10": Download(
-        "cifar-10-python.tar.gz", "170 MB", "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "."
-    ),
+    "MNIST": Download(_IDX, "12 MB", "https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw"),
+    "FashionMNIST": Download(_IDX, "31 MB", "https://github.com/zalandoresearch/fashion-mnist", "FashionMNIST/raw"),
+    "CIFAR10": Download("cifar-10-python.tar.gz", "170 MB", "https://www.cs.toronto.edu/~kriz/cifar.html", "."),
     "CelebA": Download(
         "img_align_celeba.zip, identity_CelebA.txt and the four list_*.txt",
         "1.4 GB",
@@ -79,10 +75,10 @@ def load_digits(split: str = "train") -> LabelledImages:
         ValueError: another split.
     """
     check_split(split, ("train", "test", "all"))
-    digits = _sklearn("datasets").load_digits()
+    digits = need("sklearn.datasets", "data", "the digits").load_digits()
     indices = np.arange(len(digits.target))
     if split != "all":
-        divide = _sklearn("model_selection").train_test_split
+        divide = need("sklearn.model_selection", "data", "the digits").train_test_split
         train, test = divide(indices, test_size=360, stratify=digits.target, random_state=0)
         indices = np.sort(train if split == "train" else test)
     images = torch.from_numpy(digits.images[indices]).float().unsqueeze(1) / 16
@@ -208,7 +204,7 @@ def check_fashion_mnist_files(root: Path) -> None:
     it, the archive must have the published md5 and the file the checksum that stands in the archive. Without the
     archive, other pixels or labels go unnoticed: no md5 of the unpacked files is published.
     """
-    for name, md5 in _torchvision("datasets").FashionMNIST.resources:
+    for name, md5 in need("torchvision.datasets", "data", "Fashion-MNIST").FashionMNIST.resources:
         archive = root / "FashionMNIST" / "raw" / name
         path = archive.with_suffix("")
         if not path.is_file():
@@ -235,9 +231,8 @@ def _idx_length(content: bytes) -> int:
 
 
 def _remedy(dataset: str, folder: str | Path) -> str:
-    return (
-        f"download it with: python -c \"import torchvision; torchvision.datasets.{dataset}('{folder}', download=True)\""
-    )
+    script = f"import torchvision; torchvision.datasets.{dataset}('{folder}', download=True)"
+    return f'download it with: python -c "{script}"'
 
 
 def check_split(split: str, known: tuple[str, ...]) -> None:
@@ -257,26 +252,16 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _torchvision(module: str) -> Any:
-    return need(f"torchvision.{module}", "data", "this data set")
-
-
-def _sklearn(module: str) -> Any:
-    return need(f"sklearn.{module}", "data", "the digits")
-
-
 def _from_torchvision(name: str, root: str | Path | None, **options: Any) -> Any:
     """A data set of torchvision: as it lies in the folder that the user named, or downloaded to the usual one."""
-    dataset = getattr(_torchvision("datasets"), name)
+    dataset = getattr(need("torchvision.datasets", "data", name), name)
     root, given = _root(root)
     try:
         with contextlib.nullcontext() if given else downloads(name, DOWNLOADS[name], root):
             return dataset(str(root), download=not given, **options)
     except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
-        raise FileNotFoundError(
-            f"{name} is not in {root}, or damaged; {_remedy(name, root)}"
-            + (f" (torchvision: {str(error).splitlines()[0]})" if str(error) else "")
-        ) from error
+        told = f"{name} is not in {root}, or damaged; {_remedy(name, root)} (torchvision: {reason_of(error)})"
+        raise FileNotFoundError(told) from error
 
 
 @contextlib.contextmanager
@@ -296,11 +281,9 @@ def downloads(name: str, wanted: Download, root: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a host, a proxy, a disk and gdown each have their own
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileNotFoundError(
-            f"{name} cannot be downloaded ({reason}): put {wanted.files} ({wanted.size}) from {wanted.address} into "
-            f"{(root / wanted.folder).absolute()} and try again"
-        ) from error
+        told = f"{name} cannot be downloaded ({reason_of(error)}): put {wanted.files} ({wanted.size}) from"
+        place = (root / wanted.folder).absolute()
+        raise FileNotFoundError(f"{told} {wanted.address} into {place} and try again") from error
     finally:
         socket.setdefaulttimeout(patience)
 
@@ -331,7 +314,7 @@ def _mnist_file(folder: Path, name: str) -> bytes:
 
 def _decode_celeba(split: str, root: str | Path | None, allocate: Allocate) -> DecodedImages:
     """The images of a split, cropped and resized."""
-    transforms, Image = _torchvision("transforms"), need("PIL.Image", "data", "CelebA")
+    transforms, Image = need("torchvision.transforms", "data", "CelebA"), need("PIL.Image", "data", "CelebA")
     prepare = transforms.Compose([transforms.CenterCrop(140), transforms.Resize(32)])
     data = _from_torchvision("CelebA", root, split=split, target_type="identity")
     images = allocate((len(data), 3, 32, 32))

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import stat
 import struct
 import warnings
@@ -24,9 +25,7 @@ from ncsn_lib.data.cache import Allocate, DecodedImages, cached_images
 from ncsn_lib.extras import need
 
 GREY_MODES = ("1", "L", "LA")
-WIDE_MODES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535)} | dict.fromkeys(
-    ("I;16", "I;16L", "I;16B", "I;16N"), (65_535,)
-)
+WIDE_MODES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535), "I;16": (65_535,), "I;16B": (65_535,)}
 """Pillow's modes of more than 8 bits, and the values that may be white: the first that is not exceeded is."""
 NOT_BY_ITSELF = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that Pillow knows, but reads with the help of another program, or not at all."""
@@ -117,16 +116,13 @@ def load_images(
     try:
         ground = _pillow("ImageColor").getrgb(background)[:3]
     except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"background must be a colour that Pillow knows, like white or #ffffff, got {background!r}"
-        ) from error
+        raise ValueError(f"background must be a colour, like white or #ffffff, got {background!r}") from error
     with list_files(path) as files:
         pictures = [file for file in files if _is_image(file.name)]
-        decode = partial(_decode_images, path, pictures, size, skip_broken, ground)
+        decode = partial(_decode_images, path, pictures, partial(_decode, size=size, ground=ground), skip_broken)
         source = state_of(path, pictures, size=size, skip_broken=skip_broken, background=background)
         decoded = cached_images(cache, f"{path.name[:40]}-{source['place']}", source, decode)
-    broken = decoded.broken
-    if broken:
+    if broken := decoded.broken:
         told = f"{shown(path)}: {len(broken)} images cannot be read and are left out, first {shown(broken[0])}"
         warnings.warn(told, stacklevel=2)
     loaded = ImageFolder(*labelled(decoded))
@@ -216,6 +212,12 @@ def shown(name: str | Path) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
 
 
+def reason_of(error: Exception) -> str:
+    """What an error says, in one line."""
+    told = re.sub(r" <_io.* at 0x\w+>", "", str(error))  # a file without a name, as Pillow tells of it
+    return " ".join(told.split())[:200] or type(error).__name__
+
+
 def _walk(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[ListedFile]:
     """The files below a folder; links are followed, but not to a folder that one is in."""
     here = os.path.realpath(folder)
@@ -258,48 +260,33 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _decode_images(
-    path: Path,
-    files: Sequence[ListedFile],
-    size: int | None,
-    skip_broken: bool,
-    ground: tuple[int, ...],
-    allocate: Allocate,
+    path: Path, files: Sequence[ListedFile], decode: Callable, skip_broken: bool, allocate: Allocate
 ) -> DecodedImages:
     """Every image of a folder or zip; the names of those that cannot be read, if they are skipped."""
     images, folders, broken = None, [], []
     for file in files:
         try:
-            array = _decode(file.read(), size, ground)
+            array = decode(file.read())
         except Exception as error:  # files and zips, and each of Pillow's forty formats, have their own
             if not skip_broken:
-                raise ValueError(
-                    f"{shown(path)}: the image {shown(file.name)} cannot be read ({_reason(error)}); repair or remove "
-                    "it, or skip what is broken"
-                ) from error
+                told = f"{shown(path)}: the image {shown(file.name)} cannot be read ({reason_of(error)})"
+                raise ValueError(f"{told}; repair or remove it, or skip what is broken") from error
             broken.append(file.name)
             continue
         if images is None:
             images = allocate((len(files), *array.shape))
         if array.shape[1:] != images.shape[2:]:
-            sizes = " and ".join(f"{a.shape[-1]}x{a.shape[-2]}" for a in (images, array))
-            raise ValueError(
-                f"{shown(path)} holds images of several sizes, {sizes} (at {shown(file.name)}); give a size to resize "
-                "them to"
-            )
+            told = " and ".join(f"{a.shape[-1]}x{a.shape[-2]}" for a in (images, array)) + f" (at {shown(file.name)})"
+            raise ValueError(f"{shown(path)} holds images of several sizes, {told}; give a size to resize them to")
         if len(array) > images.shape[1]:  # the first one of colour
             grey, images = images, allocate((len(files), *array.shape))
             images[: len(folders)] = grey[: len(folders)]
         images[len(folders)] = array  # a grey one goes to all three channels
         folders.append(_class(file.name))
     if images is None:
-        raise ValueError(
-            f"{shown(path)} holds no image that can be read; .png, .jpg and what else Pillow reads are looked for"
-        )
-    if broken:
-        every, images = images, allocate((len(folders), *images.shape[1:]))
-        images[:] = every[: len(folders)]
-    classes = {folder: label for label, folder in enumerate(sorted(set(folders)))}
-    return DecodedImages(images, [classes[folder] for folder in folders], broken)
+        raise ValueError(f"{shown(path)} holds no image that can be read; .png, .jpg and their like are looked for")
+    labels = np.unique(folders, return_inverse=True)[1]
+    return DecodedImages(images[: len(folders)], labels.tolist(), broken)
 
 
 def _decode(content: bytes, size: int | None, ground: tuple[int, ...]) -> np.ndarray:
@@ -362,12 +349,6 @@ def _is_hidden(name: str) -> bool:
 
 def _class(name: str) -> str:
     return os.path.dirname(name) or "."
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, _pillow("Image").UnidentifiedImageError):
-        return "no image that Pillow knows"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _pillow(module: str) -> Any:
