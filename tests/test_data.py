@@ -368,13 +368,7 @@ def test_mnist_in_the_usual_place(copy):
     ("load", "name", "size", "address", "folder"),
     [
         (load_mnist, "MNIST", "12 MB", "https://ossci-datasets.s3", "MNIST/raw"),
-        (
-            load_fashion_mnist,
-            "FashionMNIST",
-            "31 MB",
-            "https://github.com/zalandoresearch/fashion-mnist",
-            "FashionMNIST/raw",
-        ),
+        (load_fashion_mnist, "FashionMNIST", "31 MB", "https://github.com/zalandoresearch", "FashionMNIST/raw"),
         (load_cifar10, "CIFAR10", "170 MB", "https://www.cs.toronto.edu", ""),
         (load_celeba, "CelebA", "1.4 GB", "https://mmlab.ie.cuhk.edu.hk", "celeba"),
     ],
