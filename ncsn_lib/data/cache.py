@@ -31,8 +31,7 @@ class DecodedImages(NamedTuple):
 def cache_folder() -> Path:
     """The folder where decoded images are kept: the one that NCSN_CACHE names, else the system's for caches.
 
-    That is `~/.cache/ncsn_lib` on Linux, `~/Library/Caches/ncsn_lib` on macOS, `AppData\\Local\\ncsn_lib\\Cache` on
-    Windows.
+    That is `~/.cache/ncsn_lib` on Linux, `~/Library/Caches/ncsn_lib` on macOS, a folder in AppData on Windows.
 
     Raises:
         OSError: NCSN_CACHE is not set, and the user has no home folder.

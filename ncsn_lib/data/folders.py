@@ -46,7 +46,7 @@ class ImageFolder(LabelledImages):
     path: Path = Path()
     """The folder or zip."""
     classes: Sequence[str] = ()
-    """The names of the classes, in the order of their indices: folders below `path`, "." for itself."""
+    """The names of the classes in the order of their indices, folders below `path`, and "." for itself."""
     others: Sequence[str] = ()
     """The names of files that are no images by their endings; hidden ones are not counted."""
     broken: Sequence[str] = ()
@@ -54,7 +54,7 @@ class ImageFolder(LabelledImages):
 
     @property
     def summary(self) -> str:
-        """One line: how many images of which classes, where from, and the files passed over, with the reason."""
+        """How many images of which classes, where from, and the files passed over, with the reason, in one line."""
         told = f"{shown(self.path)}: {_count(len(self.labels), 'image')} of {_count(len(self.classes), 'class', 'es')}"
         if set(self.classes) != {"."}:
             told += f" ({_some(self.classes)})"
