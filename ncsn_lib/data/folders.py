@@ -151,7 +151,7 @@ def list_files(path: Path) -> Iterator[list[ListedFile]]:
             archive = stack.enter_context(zipfile.ZipFile(path))
             _check_zip(archive)
         except (zipfile.BadZipFile, RuntimeError, ValueError, struct.error, EOFError, OSError) as error:
-            raise ValueError(f"{shown(path)} is no zip, or damaged ({error}); make it again") from error
+            raise ValueError(f"{shown(path)} is no zip, or damaged ({error}); name a whole one, or a folder") from error
         changed, listed = path.stat().st_mtime_ns, []
         for entry in archive.infolist():
             parts = [part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -237,7 +237,7 @@ def _walk(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterato
             yield from _walk(path, f"{prefix}{name}/", (*above, here))
         elif not state or stat.S_ISREG(state.st_mode):
             size, changed = (state.st_size, state.st_mtime_ns) if state else (-1, -1)
-            yield ListedFile(prefix + name, size, changed, Path(path).read_bytes)
+            yield ListedFile(prefix + name, size, changed, lambda path=path: Path(path).read_bytes())
 
 
 def _check_zip(archive: zipfile.ZipFile) -> None:
