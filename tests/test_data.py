@@ -343,14 +343,25 @@ def test_fashion_mnist_that_is_not_what_its_archives_hold(tmp_path, monkeypatch)
     file.write_bytes(file.read_bytes()[:-1] + b"\2")
     with pytest.raises(OSError, match=rf"{file} is damaged: it is not what {file.name}.gz holds; delete it, then"):
         load_fashion_mnist("train", tmp_path)
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(OSError, match=f"{file} is damaged: it is not as long as its header says"):
-        load_fashion_mnist("train", tmp_path)
     (raw / f"{file.name}.gz").write_bytes(b"half")
     file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 2]))
     with pytest.raises(
         OSError, match=rf"{file}.gz is damaged: its md5 is .*, Fashion-MNIST's is {dict(sums)[file.name + '.gz']}"
     ):
+        load_fashion_mnist("train", tmp_path)
+
+
+@pytest.mark.parametrize("damage", range(9))
+def test_fashion_mnist_without_its_archives_that_is_not_as_its_header_says(damage, tmp_path):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    header, pixels = bytearray([0, 0, 8, 3, *3 * [0, 0, 0, 2]]), bytes(8)
+    if damage < 8:
+        header[damage] ^= 16
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(b"" if damage == 8 else header + pixels)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 1]))
+    with pytest.raises(FileNotFoundError, match=f"FashionMNIST is not in {tmp_path}, or damaged; download it"):
         load_fashion_mnist("train", tmp_path)
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import lzma
-import math
 import os
 import socket
 import zlib
@@ -198,36 +197,22 @@ def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: 
 
 
 def check_fashion_mnist_files(root: Path) -> None:
-    """Raise `OSError` if a file of Fashion-MNIST that is in `root` is damaged.
+    """Raise `OSError` if a file of Fashion-MNIST that is in `root` is not what the archive beside it holds.
 
-    Each must be as long as its header says. Where the archive it was unpacked from is beside it, as torchvision leaves
-    it, the archive must have the published md5 and the file the checksum that stands in the archive. Without the
-    archive, other pixels or labels go unnoticed: no md5 of the unpacked files is published.
+    The archive that torchvision leaves there must have the published md5, and the file the checksum that stands in the
+    archive. Without the archive, other pixels or labels go unnoticed: no md5 of the unpacked files is published.
     """
     for name, md5 in need("torchvision.datasets", "data", "Fashion-MNIST").FashionMNIST.resources:
-        archive = root / "FashionMNIST" / "raw" / name
+        archive, problem = root / "FashionMNIST" / "raw" / name, None
         path = archive.with_suffix("")
-        if not path.is_file():
-            continue
-        content, problem = path.read_bytes(), None
-        packed = archive.read_bytes() if archive.is_file() else None
-        if len(content) != _idx_length(content):
-            problem = f"{path} is damaged: it is not as long as its header says"
-        elif packed is not None and _md5(packed) != md5:
-            problem = f"{archive} is damaged: its md5 is {_md5(packed)}, Fashion-MNIST's is {md5}"
-        elif packed and zlib.crc32(content) != int.from_bytes(packed[-8:-4], "little"):  # gzip: CRC-32, then the length
-            problem = f"{path} is damaged: it is not what {name} holds"
+        if archive.is_file() and path.is_file():
+            packed = archive.read_bytes()
+            if (found := _md5(packed)) != md5:
+                problem = f"{archive} is damaged: its md5 is {found}, Fashion-MNIST's is {md5}"
+            elif zlib.crc32(path.read_bytes()) != int.from_bytes(packed[-8:-4], "little"):  # gzip: CRC-32, then length
+                problem = f"{path} is damaged: it is not what {name} holds"
         if problem:
             raise OSError(f"{problem}; delete it, then {_remedy('FashionMNIST', 'FOLDER')}")
-
-
-def _idx_length(content: bytes) -> int:
-    """The length of an idx file of bytes by its header: two zeros, 8 for bytes, the dimensions, their sizes."""
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        return -1
-    num_dimensions = content[3]
-    sizes = np.frombuffer(content[4 : 4 + 4 * num_dimensions], ">u4").tolist()
-    return 4 + 4 * num_dimensions + math.prod(sizes)
 
 
 def _remedy(dataset: str, folder: str | Path) -> str:
@@ -259,7 +244,13 @@ def _from_torchvision(name: str, root: str | Path | None, **options: Any) -> Any
     try:
         with contextlib.nullcontext() if given else downloads(name, DOWNLOADS[name], root):
             return dataset(str(root), download=not given, **options)
-    except (RuntimeError, AssertionError, ValueError, EOFError) as error:  # what a missing or a damaged file leads to
+    except (
+        RuntimeError,
+        AssertionError,
+        ValueError,
+        LookupError,
+        EOFError,
+    ) as error:  # what a missing or a damaged file leads to
         told = f"{name} is not in {root}, or damaged; {_remedy(name, root)} (torchvision: {reason_of(error)})"
         raise FileNotFoundError(told) from error
 
