@@ -62,8 +62,8 @@ def discard_abandoned(folder: Path, *, kind: str = "", age: float = 86_400.0) ->
         kind: what the names of the finished files begin with; all by default.
         age: seconds for which they have not changed; what is younger may still be written.
     """
-    for left in folder.glob(f"{UNFINISHED}*{kind}*"):
-        if time.time() - left.stat().st_mtime >= age:
+    for left in folder.glob(f"{UNFINISHED}*"):
+        if kind in left.name and time.time() - left.stat().st_mtime >= age:
             delete(left)
 
 

@@ -54,9 +54,8 @@ def show_source(thing: Any, *, docstring: bool = False) -> Any:
         An `IPython.display.Code` object, displayed when it ends a cell.
     """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))
-    return need("IPython.display", "plot", "a source").Code(
-        source if docstring else without_docstring(source), language="python"
-    )
+    source = source if docstring else without_docstring(source)
+    return need("IPython.display", "plot", "a source").Code(source, language="python")
 
 
 def without_docstring(source: str) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 from test_author_checkpoints import ncsnv2_content
 from test_cli import TINY, fails
 
-import ncsn_lib.data
+import ncsn_lib.data.datasets
 from ncsn_lib.author_checkpoints import load_author_checkpoint
 from ncsn_lib.checkpoints import CheckpointError
 from ncsn_lib.classifiers import load_classifier, save_classifier
@@ -109,7 +109,7 @@ def md5(file):
 
 def make_mnist(folder, patch):
     files = write_idx_files(folder / "MNIST" / "raw")
-    patch.setattr(ncsn_lib.data, "MNIST_MD5", {file.name: md5(file) for file in files})
+    patch.setattr(ncsn_lib.data.datasets, "MNIST_MD5", {file.name: md5(file) for file in files})
     patch.setenv("NCSN_DATA", str(folder))
 
     def load():

@@ -1,7 +1,9 @@
 """Decoded images on disk: the same as decoded, mapped, made anew when stale or damaged, whole or not at all."""
 
 import json
+import multiprocessing
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -9,13 +11,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 from PIL import Image
 
-import ncsn_lib.data
-from ncsn_lib.data import load_images
-from ncsn_lib.image_cache import cache_folder
+import ncsn_lib.data.folders
+from ncsn_lib.data import cache_folder, load_images
 
 
 @pytest.fixture(params=["folder", "zip"])
@@ -49,13 +51,13 @@ def pictures(request, tmp_path):
 def decoded(monkeypatch):
     """The number of pictures decoded so far."""
     names = []
-    real = ncsn_lib.data._decode
+    real = ncsn_lib.data.folders._decode
 
-    def counting(content, size):
+    def counting(content, **options):
         names.append(len(content))
-        return real(content, size)
+        return real(content, **options)
 
-    monkeypatch.setattr(ncsn_lib.data, "_decode", counting)
+    monkeypatch.setattr(ncsn_lib.data.folders, "_decode", counting)
     return names
 
 
@@ -75,7 +77,7 @@ def test_the_second_start_decodes_nothing_and_gives_the_same(pictures, decoded, 
         again = load_images(path, cache=cache)
     assert same(again, expected)
     assert len(decoded) == 12
-    assert sorted(file.suffix for file in cache.iterdir()) == [".json", ".npy"]
+    assert sorted(file.suffix for file in cache.rglob("*") if file.is_file()) == [".json", ".lock", ".npy"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the mapped files are listed in /proc")
@@ -83,7 +85,7 @@ def test_it_is_mapped_and_writing_to_it_changes_no_file(pictures, tmp_path):
     path, cache = pictures(), tmp_path / "cache"
     loaded = load_images(path, cache=cache).images
     before = loaded.clone()
-    file = next(cache.glob("*.npy"))
+    file = next(cache.rglob("*.npy"))
     assert str(file) in Path("/proc/self/maps").read_text()
     loaded.zero_()
     assert torch.equal(load_images(path, cache=cache).images, before)
@@ -104,7 +106,7 @@ def test_a_changed_source_is_decoded_again(pictures, tmp_path):
     path = pictures(seed=1)
     assert not same(load_images(path, cache=cache), first)
     assert same(load_images(path, cache=cache), load_images(path))
-    assert len(list(cache.glob("*.npy"))) == 1
+    assert len(list(cache.rglob("*.npy"))) == 1
 
 
 def cut(file):
@@ -124,9 +126,9 @@ def test_a_damaged_cache_is_made_anew(pictures, tmp_path, suffix, damage):
     expected = load_images(path, cache=cache)
     expected = type(expected)(expected.images.clone(), expected.labels)
     time.sleep(0.02)
-    damage(next(cache.glob(f"*{suffix}")))
+    damage(next(cache.rglob(f"*{suffix}")))
     assert same(load_images(path, cache=cache), expected)
-    assert json.loads(next(cache.glob("*.json")).read_text())["labels"] == [0, 0, 0, 1, 1, 1]
+    assert json.loads(next(cache.rglob("*.json")).read_text())["labels"] == [0, 0, 0, 1, 1, 1]
 
 
 def test_left_out_images_are_told_of_each_time(pictures, tmp_path):
@@ -141,7 +143,7 @@ def test_a_failure_leaves_nothing(pictures, tmp_path):
     path, cache = pictures(broken=True), tmp_path / "cache"
     with pytest.raises(ValueError, match=r"the image a/2\.png cannot be read"):
         load_images(path, cache=cache)
-    assert list(cache.iterdir()) == []
+    assert [file.suffix for file in cache.iterdir()] == [".lock"]
 
 
 def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
@@ -150,7 +152,7 @@ def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
         (cache / name).mkdir(parents=True)
         os.utime(cache / name, (time.time() - age,) * 2)
     load_images(pictures(), cache=cache)
-    assert [file.name for file in cache.iterdir() if file.is_dir()] == [".unfinished-new"]
+    assert [file.name for file in cache.glob(".unfinished-*")] == [".unfinished-new"]
 
 
 def test_a_cache_that_cannot_be_written(pictures, tmp_path):
@@ -159,8 +161,54 @@ def test_a_cache_that_cannot_be_written(pictures, tmp_path):
         load_images(pictures(), cache=tmp_path / "cache")
 
 
+def load_in_rounds(path, cache, log, barrier, num_rounds):
+    """What each of several processes does: it decodes into cold caches, and notes each picture that it decodes."""
+    real = ncsn_lib.data.folders._decode
+
+    def noting(content, **options):
+        with open(log, "ab", buffering=0) as file:
+            file.write(b".")
+        return real(content, **options)
+
+    ncsn_lib.data.folders._decode = noting
+    for number in range(num_rounds):
+        barrier.wait(60)
+        loaded = load_images(path, cache=cache / str(number))
+        assert loaded.labels.tolist() == [0, 0, 0, 1, 1, 1]
+        assert loaded.images.sum() > 0
+
+
+@pytest.mark.parametrize("pictures", ["folder"], indirect=True)
+def test_of_several_processes_one_decodes(pictures, tmp_path):
+    path, log, num, num_rounds = pictures(), tmp_path / "log", 4, 12
+    context = multiprocessing.get_context("spawn")
+    arguments = path, tmp_path / "cache", log, context.Barrier(num), num_rounds
+    processes = [context.Process(target=load_in_rounds, args=arguments) for _ in range(num)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * num
+    assert log.stat().st_size == 6 * num_rounds
+
+
+def test_a_full_disk(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
+    with pytest.raises(OSError, match=r"cannot write the cache .*: No space left on device; set NCSN_CACHE"):
+        load_images(pictures(), cache=tmp_path / "cache")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux names its folders")
+def test_without_a_home(monkeypatch):
+    for name in ("NCSN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # which it gives back where there is no home
+    with pytest.raises(OSError, match=r"no folder to keep decoded images in \(.*home.*\); set NCSN_CACHE"):
+        cache_folder()
+
+
 def test_the_folder_is_named_by_the_environment(monkeypatch):
     monkeypatch.setenv("NCSN_CACHE", "/somewhere")
     assert cache_folder() == Path("/somewhere")
     monkeypatch.delenv("NCSN_CACHE")
-    assert cache_folder() == Path.home() / ".cache" / "ncsn_lib"
+    assert cache_folder() == platformdirs.user_cache_path("ncsn_lib", appauthor=False)

@@ -1,12 +1,18 @@
 """What stands beside a stored number, and that it is written whole or not at all."""
 
 import json
+import os
 import platform
+import shutil
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 import torch
 
+import ncsn_lib
 from ncsn_lib.files import write_result
 from ncsn_lib.provenance import processor, provenance
 
@@ -17,7 +23,29 @@ def test_provenance_says_how_when_and_where():
     assert abs((date.fromisoformat(found["date"]) - date.today()).days) <= 1  # it may be midnight in between
     assert found["machine"].startswith(processor())
     assert found["machine"].endswith(f" cores, {torch.get_num_threads()} used")
-    assert found["versions"] == {"python": platform.python_version(), "torch": str(torch.__version__)}
+    own = {"ncsn_lib": ncsn_lib.__version__}
+    assert found["versions"] == {"python": platform.python_version(), "torch": str(torch.__version__), **own}
+
+
+def test_provenance_names_the_commit(tmp_path):
+    """As git does, with a mark where a file is not as committed; nothing where the library is in no repository."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    shutil.copytree(Path(ncsn_lib.__file__).parent, tmp_path / "ncsn_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    script = "from ncsn_lib.provenance import commit; print(commit())"
+
+    def said():
+        own = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(tmp_path)}}
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, **own).stdout
+
+    assert said() == "None\n"
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert said() == "None\n"
+    subprocess.run([*git, "add", "ncsn_lib"], check=True)
+    subprocess.run([*git, "commit", "-qm", "all"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert said() == f"{head[:12]}\n"
+    (tmp_path / "ncsn_lib" / "py.typed").write_text("changed")
+    assert said() == f"{head[:12]}+changes\n"
 
 
 def test_a_gpu_is_named(monkeypatch):

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ncsn_lib.data import load_images
+from ncsn_lib.data import cache_folder, load_images
 from ncsn_lib.extras import need
-from ncsn_lib.image_cache import cache_folder
 from ncsn_lib.recipes import RECIPES, SOURCES
 from ncsn_lib.runs import Run, load_run, own_images
 from ncsn_lib.settings import Recipe

@@ -1,0 +1,126 @@
+"""Decoded images kept on disk: the next start decodes nothing, and a set may be larger than the memory."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ncsn_lib.extras import need
+from ncsn_lib.files import discard_abandoned, whole_or_nothing
+
+FORMAT = "ncsn_lib images 2"
+Allocate = Callable[[tuple[int, ...]], np.ndarray]
+
+
+class DecodedImages(NamedTuple):
+    """Images as they came out of their files."""
+
+    images: np.ndarray
+    """(N, C, H, W) uint8, in memory or mapped from a file, which may hold more behind them."""
+    labels: list[int]
+    """The class of each."""
+    broken: list[str]
+    """The names of files that could not be read and are left out."""
+
+
+def cache_folder() -> Path:
+    """The folder where decoded images are kept: the one that NCSN_CACHE names, else the system's for caches.
+
+    That is `~/.cache/ncsn_lib` on Linux, `~/Library/Caches/ncsn_lib` on macOS, a folder in AppData on Windows.
+
+    Raises:
+        OSError: NCSN_CACHE is not set, and the user has no home folder.
+    """
+    if named := os.environ.get("NCSN_CACHE"):
+        return Path(named)
+    try:
+        return need("platformdirs", "data", "the cache of images").user_cache_path("ncsn_lib", appauthor=False)
+    except RuntimeError as error:
+        raise OSError(f"there is no folder to keep decoded images in ({error}); set NCSN_CACHE to one") from error
+
+
+def cached_images(
+    folder: Path | None, name: str, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages]
+) -> DecodedImages:
+    """Images from a cache, which is made if it is missing, stale or damaged.
+
+    The folder NAME holds the images as an .npy file, and `record.json`: labels, and what they were made of. It is
+    replaced whole or not at all. Of several processes one decodes; the others wait for it at `NAME.lock`.
+
+    Args:
+        folder: where the cache is; None for none: the images are decoded into memory.
+        name: of the cache.
+        source: what tells whether the cache is of these images, JSON-serialisable.
+        decode: decodes into the array that it gets for a shape (N, C, H, W).
+
+    Returns:
+        The images, mapped from the cache's file (writing to them changes no file), or in memory.
+
+    Raises:
+        OSError: the cache cannot be written; the message says how to do without.
+    """
+    if folder is None:
+        return decode(lambda shape: np.empty(shape, np.uint8))
+    place = Path(folder) / name
+    if found := _read(place, source):
+        return found
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with need("filelock", "data", "the cache of images").FileLock(f"{place}.lock"):
+            if found := _read(place, source):  # another process made it meanwhile
+                return found
+            discard_abandoned(place.parent)
+            _write(place, source, decode)
+            if found := _read(place, source):
+                return found
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+        if isinstance(error, OSError) and error.errno is None:  # not the system's: of an image that cannot be read
+            raise
+        told = f"cannot write the cache {place}: {getattr(error, 'strerror', None) or error}"
+        raise OSError(f"{told}; set NCSN_CACHE to another folder, or go without a cache") from error
+    raise OSError(f"the cache {place} changed while it was written: another program writes there; start again")
+
+
+def _write(place: Path, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages]) -> None:
+    with whole_or_nothing(place) as temporary:
+        temporary.mkdir()
+
+        def allocate(shape: tuple[int, ...]) -> np.ndarray:
+            if shutil.disk_usage(temporary).free < np.prod(shape):  # writing to a mapped file would end the process
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            path = temporary / f"{len(list(temporary.iterdir()))}.npy"
+            return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+        images, labels, broken = decode(allocate)
+        images.flush()
+        made = Path(images.filename)
+        del images  # Windows moves no file that is mapped
+        for file in temporary.iterdir():
+            if file != made:
+                file.unlink()
+        record = {"format": FORMAT, "source": source, "labels": labels, "broken": broken, "images": _state(made)}
+        (temporary / "record.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def _read(place: Path, source: dict[str, Any]) -> DecodedImages | None:
+    """The cache, or None where it is missing, of other images, or not as it was written."""
+    try:
+        record = json.loads((place / "record.json").read_text(encoding="utf-8"))
+        file = place / record["images"][0]
+        if (record["format"], record["source"], record["images"]) == (FORMAT, source, _state(file)):
+            labels = record["labels"]
+            return DecodedImages(np.load(file, mmap_mode="c")[: len(labels)], labels, record["broken"])
+    except (OSError, ValueError, KeyError, TypeError):  # whatever is wrong with it, it is made anew
+        pass
+    return None
+
+
+def _state(file: Path) -> list[Any]:
+    """Name, size and time of change of a file."""
+    state = file.stat()
+    return [file.name, state.st_size, state.st_mtime_ns]

@@ -1,0 +1,57 @@
+"""The paper's preparation of a batch."""
+
+import torch
+from torch import Tensor
+
+from ncsn_lib.checks import check_count, check_examples
+
+
+def unit_images(images: Tensor) -> Tensor:
+    """Images in [0, 1] as float32: uint8 ones divided by 255, others as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def dequantize(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Spread each of 256 grey values over its interval, x * 255/256 + u/256 with u uniform (Song & Ermon 2019, code).
+
+    Discrete values have no density; with the noise of one grey value they have one.
+
+    Args:
+        images: (B, *D) in [0, 1].
+        generator: source of the draws.
+
+    Returns:
+        (B, *D) in [0, 1).
+    """
+    check_examples(images)
+    u = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    return images * (255 / 256) + u / 256
+
+
+def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Mirror each image left to right at even odds, (B, C, H, W) -> the same."""
+    check_examples(images)
+    flipped = torch.rand(len(images), generator=generator, device=images.device) < 0.5
+    return torch.where(flipped.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images)
+
+
+def random_shift(images: Tensor, max_shift: int, generator: torch.Generator | None = None) -> Tensor:
+    """Shift each image by up to `max_shift` pixels along each side; zeros come in.
+
+    Args:
+        images: (B, C, H, W).
+        max_shift: the largest shift, in pixels; each from -max_shift to max_shift is as likely.
+        generator: source of the draws.
+
+    Returns:
+        (B, C, H, W) shifted images.
+    """
+    check_examples(images)
+    check_count("max_shift", max_shift, minimum=0)
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, [max_shift] * 4)
+    offsets = torch.randint(2 * max_shift + 1, (2, count, 1), generator=generator, device=images.device)
+    rows = offsets[0] + torch.arange(height, device=images.device)  # (B, H)
+    columns = offsets[1] + torch.arange(width, device=images.device)  # (B, W)
+    batch = torch.arange(count, device=images.device)[:, None, None]
+    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
