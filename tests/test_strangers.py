@@ -60,6 +60,13 @@ class Dicts:
         return self.make(index)
 
 
+class Stream(IterableDataset):
+    """Examples without number."""
+
+    def __iter__(self):
+        return iter(POINTS)
+
+
 class DictDataset(Dicts, torch.utils.data.Dataset):
     """The same, as torch has it."""
 
@@ -107,7 +114,7 @@ def test_data_that_cannot_be_trained_on():
     with pytest.raises(ValueError, match="several processes need the same batches: hand over the DataLoader's data"):
         trained_on(DataLoader(TensorDataset(POINTS), batch_size=4), processes=Processes(0, 2))
 
-    for data in [IterableDataset(), POINTS.numpy(), Dicts(lambda n: POINTS[n])]:
+    for data in [Stream(), POINTS.numpy(), Dicts(lambda n: POINTS[n])]:
         with pytest.raises(TypeError, match=f"a Dataset with a length or a DataLoader, got {type(data).__name__}"):
             trained_on(data)
 
