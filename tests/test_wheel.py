@@ -10,7 +10,8 @@ LIBRARY = ROOT / "ncsn_lib"
 
 
 def test_the_wheel_holds_the_library_and_nothing_else(installed):
-    wanted = {p for p in files_below(LIBRARY) if p.suffix == ".py" or p.name == "py.typed" or p.parent == LIBRARY / "labs" / "static"}
+    static = LIBRARY / "labs" / "static"
+    wanted = {p for p in files_below(LIBRARY) if p.suffix in (".py", ".typed") or p.parent == static}
     found = {p.relative_to(installed) for p in files_below(installed)}
     own = {path for path in found if path.parts[0].endswith(".dist-info")}
     assert {path.relative_to(ROOT) for path in wanted} == found - own
