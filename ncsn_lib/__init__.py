@@ -67,7 +67,15 @@ from ncsn_lib.samplers import (
     metropolis_adjusted_langevin_dynamics,
 )
 from ncsn_lib.sampling import inpaint_run, interpolate_run, make_mask, sample_run, sample_to_shards, sample_trajectory
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
+from ncsn_lib.schedules import (
+    check_sigmas,
+    explain_schedule,
+    geometric_sigmas,
+    langevin_step_sizes,
+    level_overlap,
+    suggest_sigmas,
+    suggest_step_size,
+)
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
 __all__ = [
@@ -101,6 +109,7 @@ __all__ = [
     "denoising_score_matching_loss",
     "denoising_step",
     "dequantize",
+    "explain_schedule",
     "explicit_score_matching_loss",
     "export_onnx",
     "export_run",
@@ -145,6 +154,8 @@ __all__ = [
     "sliced_score_matching_vr_loss",
     "sphere_projections",
     "square",
+    "suggest_sigmas",
+    "suggest_step_size",
     "sure_share",
     "train",
     "train_classifier",

@@ -16,7 +16,7 @@ def check_examples(x: Tensor) -> None:
     check_floating("x", x)
     if x.ndim < 2:
         raise ValueError(f"x must be (B, *D), a batch of examples, got {tuple(x.shape)}; for one use x[None]")
-    if len(x) == 0:
+    if x.shape[0] == 0:  # not len(x), which would make an exported network one of this size only
         raise ValueError(f"x must hold at least one example, got {tuple(x.shape)}; leave empty batches out")
 
 
