@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.machine import median_seconds, wait_for
-from ncsn_lib.networks import elementwise, layers, ncsn, ncsnv2
+from ncsn_lib.networks import layers, ncsn, ncsnv2
 from ncsn_lib.recipes import RECIPES
 from ncsn_lib.samplers import langevin_dynamics
 from ncsn_lib.training import TrainingSettings, TrainingState, draw_batch, train
@@ -31,7 +31,7 @@ VARIANTS = {
     "cpu": ("fp32 plain", "fp32", "bf16"),
     "cuda": ("fp32 plain", "fp32", "bf16", "bf16 channels_last", "bf16 channels_last compiled"),
 }
-"""What is compared: "plain" has norms, ELU and pooling as their formulas are written."""
+"""What is compared: "plain" has norms and pooling as their formulas are written."""
 
 
 def training_step(name: str, variant: str, device: str, threads: int, repeat: int) -> dict[str, Any]:
@@ -109,7 +109,6 @@ def _prepare(name: str, variant: str, device: str, threads: int) -> tuple[Any, n
     if variant.endswith("plain"):
         # This process measures nothing else.
         layers.instance_norm_plus_plus = plain_instance_norm_plus_plus
-        layers.elu = elementwise.elu = F.elu
         ncsn.mean_pool, ncsnv2.max_pool = F.avg_pool2d, F.max_pool2d
     network = recipe.build_network().to(device)
     if "channels_last" in variant:

@@ -22,7 +22,7 @@ from ncsn_lib.samplers import (
     langevin_dynamics,
 )
 from ncsn_lib.sampling import sample_run
-from ncsn_lib.schedules import geometric_sigmas
+from ncsn_lib.schedules import explain_schedule, geometric_sigmas, suggest_sigmas, suggest_step_size
 from ncsn_lib.settings import Recipe
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
@@ -41,8 +41,11 @@ __all__ = [  # noqa: RUF022 - by what they are for
     "load_digits",
     "load_images",
     "load_mnist",
-    # noise levels
+    # noise levels and step sizes
+    "explain_schedule",
     "geometric_sigmas",
+    "suggest_sigmas",
+    "suggest_step_size",
     # losses
     "denoising_score_matching_loss",
     "ncsn_loss",

@@ -2,18 +2,32 @@
 
 import contextlib
 import math
+import operator
 from collections.abc import Sequence
 from numbers import Real
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
 
 
 def check_examples(x: Tensor) -> None:
-    """Raise unless `x` is a floating-point batch (B, *D) with at least one data dimension."""
+    """Raise unless `x` is a floating-point batch (B, *D) with at least one example and one data dimension."""
     check_floating("x", x)
     if x.ndim < 2:
         raise ValueError(f"x must be (B, *D), a batch of examples, got {tuple(x.shape)}; for one use x[None]")
+    if x.shape[0] == 0:  # not len(x), which would make an exported network one of this size only
+        raise ValueError(f"x must hold at least one example, got {tuple(x.shape)}; leave empty batches out")
+
+
+def check_image_batch(x: Tensor, channels: int, *, multiple: int = 1, minimum: int = 1) -> None:
+    """Raise unless `x` is a floating-point batch (B, `channels`, H, W) of images of a size that a network takes."""
+    check_examples(x)
+    if x.ndim != 4 or x.shape[1] != channels or any(size % multiple or size < minimum for size in x.shape[2:]):
+        raise ValueError(
+            f"x must be (B, {channels}, H, W) with H and W multiples of {multiple} and at least {minimum}, "
+            f"got {tuple(x.shape)}; pad or resize the images"
+        )
 
 
 def check_floating(name: str, value: Tensor) -> None:
@@ -30,12 +44,24 @@ def check_device(name: str, value: Tensor, x: Tensor) -> None:
         raise ValueError(f"{name} is on {value.device} but x is on {x.device}; move one with .to()")
 
 
+def check_dtype(name: str, value: Tensor, x: Tensor) -> None:
+    """Raise `TypeError` unless `value` has the dtype of `x`."""
+    if value.dtype != x.dtype:
+        raise TypeError(f"{name} is {value.dtype} but x is {x.dtype}; convert one with .to()")
+
+
 def check_like(name: str, value: Tensor, shape: Sequence[int], x: Tensor) -> None:
-    """Raise unless `value` is floating point, of the given shape, and on the device of `x`."""
+    """Raise unless `value` is floating point, of the given shape, and of the device and dtype of `x`."""
     check_floating(name, value)
     if value.shape != torch.Size(shape):
         raise ValueError(f"{name} must be {tuple(shape)} to go with x {tuple(x.shape)}, got {tuple(value.shape)}")
     check_device(name, value, x)
+    check_dtype(name, value, x)
+
+
+def has_values(x: Tensor) -> bool:
+    """Whether a check can look at the numbers of `x`: not while torch compiles, and not inside `torch.func`."""
+    return not (torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x))
 
 
 def check_number(name: str, value: float) -> float:
@@ -62,10 +88,12 @@ def check_not_negative(name: str, value: float) -> float:
     return number
 
 
-def check_count(name: str, value: int, minimum: int = 1) -> int:
-    """Return `value` if it is a whole number of at least `minimum`; raise otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value}")
-    return value
+def check_count(name: str, value: SupportsIndex, minimum: int = 1) -> int:
+    """Return `value` as an int if it is an integer of any type of at least `minimum`; raise otherwise."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):
+            count = operator.index(value)
+            if count >= minimum:
+                return count
+            raise ValueError(f"{name} must be at least {minimum}, got {count}")
+    raise TypeError(f"{name} must be an int, got {value!r}")

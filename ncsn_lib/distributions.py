@@ -6,19 +6,24 @@ Every `sigma` here may be one number or a tensor (B,), so that `distribution.sco
 component of spread s, perturbed at sigma, has variance s^2 + sigma^2.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ncsn_lib.checks import (
     check_count,
+    check_device,
+    check_dtype,
     check_examples,
     check_floating,
     check_not_negative,
     check_number,
     check_positive,
+    has_values,
 )
 from ncsn_lib.protocol import per_example
 
@@ -53,6 +58,23 @@ class Distribution(ABC):
         sigma = check_not_negative("sigma", sigma)
         x = self._sample(num, generator)
         return x + sigma * _randn_like(x, generator) if sigma else x
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """The same distribution on another device or in another dtype, as `torch.Tensor.to` takes them; a new one.
+
+        Rings, moons and rolls hold no tensors: their density follows `x`, and they draw in torch's default dtype.
+
+        Raises:
+            TypeError: a dtype that is not floating point.
+        """
+        moved = copy.copy(self)
+        for name, value in self._tensors().items():
+            setattr(moved, name, value.to(*args, **kwargs))
+            check_floating(name, getattr(moved, name))
+        return moved
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     @abstractmethod
     def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
@@ -110,17 +132,22 @@ class ExactDistribution(Distribution):
         check_examples(x)
         if x.shape[1:] != self.shape:
             raise ValueError(f"x must be (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
-        if not (isinstance(sigma, Tensor) and sigma.ndim):
+        if not isinstance(sigma, Tensor):
             sigma = x.new_full((len(x),), check_number("sigma", sigma))
+        elif sigma.ndim == 0:
+            sigma = sigma.to(x).expand(len(x))
         per_example(sigma, x)
-        if not ((sigma >= self._smallest_sigma) & sigma.isfinite()).all():
-            above = "above 0: without noise this distribution has no density or score in closed form"
-            raise ValueError(
-                f"sigma must be {above if self._smallest_sigma else 'finite and at least 0'}, got {sigma.tolist()}"
-            )
+        smallest = _smallest_spread(x.dtype) if self._needs_noise else 0.0
+        if has_values(sigma) and not ((sigma >= smallest) & sigma.isfinite()).all():
+            rule = "above 0: without noise this distribution has no density or score in closed form, and below"
+            rule = f"{rule} {smallest:.1g} its square is lost in {x.dtype}" if smallest else "finite and at least 0"
+            raise ValueError(f"sigma must be {rule}, got {sigma.tolist()}")
+        for name, value in self._tensors().items():
+            check_device(f"the distribution ({name})", value, x)
+            check_dtype(f"the distribution ({name})", value, x)
         return sigma**2
 
-    _smallest_sigma = 0.0
+    _needs_noise = False
 
     @abstractmethod
     def _log_prob(self, x: Tensor, variance: Tensor) -> Tensor:
@@ -161,7 +188,7 @@ class GaussianMixture(ExactDistribution):
             )
         self.means, self.stds, self.weights = means, stds, weights / weights.sum()
         self.shape = tuple(means.shape[1:])
-        self._smallest_sigma = 0.0 if (stds > 0).all() else TINY
+        self._needs_noise = not (stds > _smallest_spread(stds.dtype)).all()
 
     def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
         component = torch.multinomial(self.weights, num, replacement=True, generator=generator)
@@ -180,10 +207,26 @@ class GaussianMixture(ExactDistribution):
     def _log_joint(self, x: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """(B, K) log(w_k N(x; mu_k, v_k I)) and (B, K) v_k = s_k^2 + sigma^2."""
         total = self.stds**2 + variance[:, None]  # (B, K)
-        # Not by ||x||^2 - 2 x'mu + ||mu||^2: at a small sigma its rounding would be the whole answer.
-        distance = torch.cdist(x.flatten(1), self.means.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
-        dim = math.prod(self.shape)
-        return self.weights.log() - 0.5 * (distance**2 / total + dim * (LOG_2PI + total.log())), total
+        distances, dim = squared_distances(x, self.means), math.prod(self.shape)
+        return self.weights.log() - 0.5 * (distances / total + dim * (LOG_2PI + total.log())), total
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """The squared distance of each x to each y, to full precision, with all its derivatives.
+
+    Args:
+        x: (B, *D) examples.
+        y: (N, *D) others.
+
+    Returns:
+        (B, N) squared distances, in squared units of `x`.
+    """
+    x, y = x.flatten(1), y.flatten(1)
+    # The value by subtraction: of ||x||^2 - 2 x'y + ||y||^2 rounding would be all that is left where x is near y.
+    value = torch.cdist(x.detach(), y.detach(), compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    # The derivatives by the latter: those of cdist are wrong at distance 0.
+    product = x.square().sum(1)[:, None] - 2 * x @ y.T + y.square().sum(1)
+    return value + (product - product.detach())
 
 
 def dataset_mixture(points: Tensor) -> GaussianMixture:
@@ -237,7 +280,7 @@ class UniformBoxes(ExactDistribution):
         return self._log_joint(x, variance).logsumexp(1)
 
     def _score(self, x: Tensor, variance: Tensor) -> Tensor:
-        if not (variance > 0).all():
+        if has_values(variance) and not (variance > 0).all():
             raise ValueError("sigma must be above 0: a uniform density has no score at its edges")
         posterior = self._log_joint(x, variance).softmax(1)  # (B, K)
         sigma = variance.sqrt()[:, None, None]
@@ -267,7 +310,7 @@ class LineSegment(ExactDistribution):
         ValueError: ends of different shapes, or the same point.
     """
 
-    _smallest_sigma = TINY
+    _needs_noise = True
 
     def __init__(self, start: Tensor, end: Tensor):
         check_floating("start", start)
@@ -320,7 +363,7 @@ class Ring(ExactDistribution):
     def __init__(self, radius: float = 1.0, width: float = 0.0):
         self.radius = check_positive("radius", radius)
         self.width = check_not_negative("width", width)
-        self._smallest_sigma = 0.0 if width else TINY
+        self._needs_noise = self.width == 0
 
     def _sample(self, num: int, generator: torch.Generator | None) -> Tensor:
         x = _arc(torch.rand(num, generator=generator) * 2 * math.pi, self.radius)
@@ -390,6 +433,11 @@ def checkerboard(half_width: float = 1.0, cells: int = 4) -> UniformBoxes:
     dark = [(i, j) for i in range(cells) for j in range(cells) if (i + j) % 2 == 0]
     lows = torch.tensor(dark) * size - half_width
     return UniformBoxes(lows, lows + size)
+
+
+def _smallest_spread(dtype: torch.dtype) -> float:
+    """Below it a squared distance over a variance may overflow, or the variance be 0: 7e-16 in float32."""
+    return torch.finfo(dtype).tiny ** 0.4
 
 
 def _arc(angle: Tensor, radius: float | Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.checks import check_count, check_device, check_examples, check_like
+from ncsn_lib.checks import check_count, check_device, check_examples, check_like, has_values
 from ncsn_lib.protocol import ScoreFn, evaluate_score, per_example
 
 
@@ -116,8 +116,8 @@ def denoising_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, n
     Raises:
         ValueError: shapes or devices that do not match.
     """
-    check_like("noise", noise, x.shape, x)
     scale = per_example(sigma, x)
+    check_like("noise", noise, x.shape, x)
     score = evaluate_score(score_fn, x + scale * noise, sigma)
     return 0.5 * _squared_norm(score + noise / scale)
 
@@ -154,7 +154,8 @@ def ncsn_loss(
     Raises:
         TypeError: `labels` is not integer.
         ValueError: shapes or devices that do not match.
-        IndexError: a label beyond the last level.
+        IndexError: a label that is no level. On a GPU, and inside `torch.compile` or `torch.func`, reading the labels
+            would cost too much or is impossible, so there it is what the device says of an index out of range.
     """
     check_like("sigmas", sigmas, (len(sigmas),), x)
     if not isinstance(labels, Tensor) or labels.dtype not in (torch.int64, torch.int32):
@@ -163,7 +164,10 @@ def ncsn_loss(
     if labels.shape != x.shape[:1]:
         raise ValueError(f"labels must be ({len(x)},) to go with x {tuple(x.shape)}, got {tuple(labels.shape)}")
     check_device("labels", labels, x)
-    sigma = sigmas[labels]
+    if x.device.type == "cpu" and has_values(labels):
+        for label in labels[(labels < 0) | (labels >= len(sigmas))].tolist():
+            raise IndexError(f"labels must be from 0 to {len(sigmas) - 1}, the index of a level, got {label}")
+    sigma = sigmas.index_select(0, labels)  # unlike sigmas[labels], which takes -1 for the last
     return (weight(sigma) * denoising_score_matching_loss(score_fn, x, sigma, noise)).mean()
 
 

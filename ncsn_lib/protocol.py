@@ -1,13 +1,17 @@
 """The one protocol, a score function."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from torch import Tensor
 
-from ncsn_lib.checks import check_device, check_examples, check_floating
+from ncsn_lib.checks import check_device, check_dtype, check_examples, check_floating
 
-ScoreFn = Callable[[Tensor, Tensor], Tensor]
-"""A score model: `score_fn(x (B, *D), sigma (B,)) -> (B, *D)`, the gradient of a log-density in x."""
+
+class ScoreFn(Protocol):
+    """A score model: any callable that takes examples and their noise levels and returns the scores."""
+
+    def __call__(self, x: Tensor, sigma: Tensor, /) -> Tensor:
+        """`x` (B, *D) and `sigma` (B,) -> (B, *D), the gradient of a log-density in `x`."""
 
 
 def evaluate_score(score_fn: ScoreFn, x: Tensor, sigma: Tensor) -> Tensor:
@@ -22,8 +26,8 @@ def evaluate_score(score_fn: ScoreFn, x: Tensor, sigma: Tensor) -> Tensor:
         (B, *D) the score at `x`, in inverse units of `x`.
 
     Raises:
-        TypeError: `sigma` or `x` is no floating-point tensor.
-        ValueError: `sigma` is not (B,), or the score has another shape than `x`.
+        TypeError: `sigma` or `x` is no floating-point tensor, or they differ in dtype.
+        ValueError: an empty batch, `sigma` is not (B,), or the score has another shape than `x`.
     """
     per_example(sigma, x)
     score = score_fn(x, sigma)
@@ -43,8 +47,8 @@ def per_example(sigma: Tensor, x: Tensor) -> Tensor:
         (B, 1, ..., 1) view of `sigma` with as many dimensions as `x`.
 
     Raises:
-        TypeError: `sigma` or `x` is no floating-point tensor.
-        ValueError: `sigma` is not (B,), or lives on another device than `x`.
+        TypeError: `sigma` or `x` is no floating-point tensor, or they differ in dtype.
+        ValueError: an empty batch, `sigma` is not (B,), or lives on another device than `x`.
     """
     check_examples(x)
     check_floating("sigma", sigma)
@@ -54,4 +58,5 @@ def per_example(sigma: Tensor, x: Tensor) -> Tensor:
             f"got {tuple(sigma.shape)}; for one level use x.new_full((len(x),), sigma)"
         )
     check_device("sigma", sigma, x)
+    check_dtype("sigma", sigma, x)
     return sigma.view(-1, *[1] * (x.ndim - 1))

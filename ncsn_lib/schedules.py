@@ -1,11 +1,13 @@
 """Noise levels: the ladder sigma_1 > ... > sigma_L, and the step sizes that follow from it."""
 
+import bisect
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ncsn_lib.checks import check_count, check_floating, check_positive
+from ncsn_lib.checks import check_count, check_examples, check_floating, check_number, check_positive
 
 
 def geometric_sigmas(sigma_max: float, sigma_min: float, num_levels: int) -> Tensor:
@@ -110,3 +112,131 @@ def level_overlap(sigmas: Tensor, dim: int) -> Tensor:
     shift = math.sqrt(2 * check_count("dim", dim)) * (ratio - 1)
     # Upper tails by erfc: the lower ones would both be 1 to the computer, and ndtr has no digits below 1e-16.
     return 0.5 * (torch.erfc((shift - 3 * ratio) / math.sqrt(2)) - torch.erfc((shift + 3 * ratio) / math.sqrt(2)))
+
+
+def suggest_sigmas(
+    images: Tensor,
+    *,
+    sigma_min: float = 0.01,
+    overlap: float = 0.5,
+    num_examples: int = 2000,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """A ladder for a data set (Song & Ermon 2020, Techniques 1 and 2).
+
+    The largest level is the largest distance between two examples, so that noise joins any two of them; the number of
+    levels is the smallest whose neighbours share at least `overlap` of their noise, by `level_overlap`.
+
+    Args:
+        images: (N, *D) examples, N at least 2, in the units that the network sees.
+        sigma_min: the smallest level sigma_L, in the units of the images; at 0.01 the noise is invisible in [0, 1].
+        overlap: the share of noise that neighbouring levels have in common, above 0 and at most 0.99.
+        num_examples: on how many of the examples, drawn at random, the distance is measured; at least 2.
+        generator: draws them; torch's global one by default.
+
+    Returns:
+        (L,) decreasing levels in torch's default dtype.
+
+    Raises:
+        TypeError: `images` is no floating-point tensor.
+        ValueError: one example only, examples that are all alike or nearer to one another than `sigma_min`, or an
+            overlap that no ladder has.
+    """
+    check_examples(images)
+    check_count("the number of images", len(images), minimum=2)
+    check_count("num_examples", num_examples, minimum=2)
+    if not 0 < check_number("overlap", overlap) <= 0.99:
+        raise ValueError(f"overlap must be above 0 and at most 0.99, got {overlap}; the paper advises 0.5")
+    chosen = torch.randperm(len(images), generator=generator)[:num_examples].to(images.device)
+    some = images[chosen].flatten(1)
+    sigma_max, dim = torch.cdist(some, some).max().item(), some.shape[1]
+
+    first, last = geometric_sigmas(sigma_max, sigma_min, 2).tolist()
+
+    def share(num_levels: int) -> float:
+        ratio = (first / last) ** (1 / (num_levels - 1))
+        return level_overlap(torch.tensor([ratio, 1.0], dtype=torch.float64), dim).item()
+
+    return geometric_sigmas(sigma_max, sigma_min, 2 + bisect.bisect_left(range(2, 100_000), overlap, key=share))
+
+
+def suggest_step_size(sigmas: Tensor, num_steps: int) -> float:
+    """The step size that leaves each level's samples with nearly that level's noise (Song & Ermon 2020, Technique 4).
+
+    A level begins with the noise of the one above, gamma^2 in units of its own variance. With u = eps / sigma_L^2 a
+    step multiplies that by (1 - u/2)^2 and adds u, so after T steps it is
+    `(1 - u/2)^(2T) (gamma^2 - 1 / (1 - u/4)) + 1 / (1 - u/4)`. That is above 1 for every u up to 2; taken is the u
+    where it is smallest. The paper's epsilon is half of ours, for its update is `x + alpha * score + sqrt(2 alpha) *
+    noise`.
+
+    Args:
+        sigmas: (L,) decreasing noise levels, L at least 2; gamma is the largest ratio of neighbours.
+        num_steps: T, the steps at each level.
+
+    Returns:
+        eps, for `langevin_step_sizes`, in squared units of the data.
+
+    Raises:
+        ValueError: `sigmas` is no ladder or has one level only, `num_steps` below 1.
+    """
+    check_sigmas(sigmas)
+    check_count("the number of levels in sigmas", len(sigmas), minimum=2)
+    num_steps, levels = check_count("num_steps", num_steps), sigmas.double()
+    start = ((levels[:-1] / levels[1:]).max() ** 2).item()
+
+    def left(u: float) -> float:
+        limit = 1 / (1 - u / 4)
+        return (1 - u / 2) ** (2 * num_steps) * (start - limit) + limit
+
+    low, high = 0.0, 2.0
+    while high - low > 1e-9 * high:  # thirds: it falls, then it rises
+        third = (high - low) / 3
+        low, high = (low, high - third) if left(low + third) < left(high - third) else (low + third, high)
+    return 0.5 * (low + high) * levels[-1].item() ** 2
+
+
+class ScheduleReport(NamedTuple):
+    """What a ladder and a step size do, by `explain_schedule`."""
+
+    variances: Tensor
+    """(L,) variance of the noise that is left at each level's end, over the level's own, sigma_i^2; 1 is right."""
+    diverges: bool
+    """Whether a step is too long: eps at least 4 sigma_L^2, and each step makes the noise larger."""
+    overlaps: Tensor
+    """(L - 1,) shares of noise that neighbouring levels have in common, by `level_overlap`; the paper advises 0.5."""
+    num_calls: int
+    """How often the network is called, L T."""
+
+
+def explain_schedule(sigmas: Tensor, eps: float, num_steps: int, dim: int) -> ScheduleReport:
+    """What annealed Langevin dynamics makes of the noise with a ladder and a step size, without running it.
+
+    Computed for data that are one point, where it is exact: the score of level i is -x / sigma_i^2, and a step of size
+    alpha takes the variance v to (1 - alpha / 2 sigma_i^2)^2 v + alpha (Song & Ermon 2020, Proposition 2). The first
+    level begins with its own noise, sigma_1^2.
+
+    Args:
+        sigmas: (L,) decreasing noise levels.
+        eps: the step size at the last level, as in `langevin_step_sizes`.
+        num_steps: T, the steps at each level.
+        dim: D, the number of dimensions of an example.
+
+    Returns:
+        The noise left at each level, whether it diverges, the levels' overlaps and the number of calls; in float64.
+
+    Raises:
+        ValueError: `sigmas` is no ladder, `eps` is not finite and positive, `num_steps` or `dim` below 1.
+    """
+    check_sigmas(sigmas)
+    levels, num_steps = sigmas.double().tolist(), check_count("num_steps", num_steps)
+    check_count("dim", dim)
+    u = check_positive("eps", eps) / levels[-1] ** 2  # alpha_i / sigma_i^2, the same at every level
+    variances, variance = [], levels[0] ** 2
+    for level in levels:
+        variance /= level**2
+        for _ in range(num_steps):
+            variance = (1 - u / 2) * (1 - u / 2) * variance + u
+        variances.append(variance)
+        variance *= level**2
+    overlaps = level_overlap(sigmas, dim) if len(levels) > 1 else torch.empty(0, dtype=torch.float64)
+    return ScheduleReport(torch.tensor(variances, dtype=torch.float64), u >= 4, overlaps, len(levels) * num_steps)

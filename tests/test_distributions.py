@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import gradient, perturbed_density, seeded
 from scipy import stats
+from torch.func import hessian, jacfwd, jacrev, jvp, vmap
 
 from ncsn_lib.distributions import (
     GaussianMixture,
@@ -122,22 +123,76 @@ def test_far_out_the_score_points_home(name, distance):
     torch.testing.assert_close(EXACT[name].score(x, 1.0), -x / variance, rtol=0.05, atol=0)
 
 
-def distribution_in_double(distribution):
-    if isinstance(distribution, GaussianMixture):
-        return GaussianMixture(distribution.means.double(), distribution.stds.double(), distribution.weights.double())
-    return UniformBoxes(distribution.lows.double(), distribution.highs.double())
-
-
 @pytest.mark.parametrize("distribution", [GaussianMixture(torch.tensor([[-5.0, -5], [5, 5]]), 1.0), checkerboard()])
 def test_far_out_in_single_precision(distribution):
     x = torch.tensor([[300.0, -200.0]])
-    in_double = gradient(lambda x: distribution_in_double(distribution).log_prob(x, 0.1), x.double())
+    in_double = gradient(lambda x: distribution.to(torch.float64).log_prob(x, 0.1), x.double())
     torch.testing.assert_close(distribution.score(x, 0.1).double(), in_double, rtol=1e-5, atol=0)
 
 
 def test_a_shift_and_a_scale_carry_over():
     moved = GaussianMixture(3 * MIXTURE.means + 1, 3 * MIXTURE.stds, MIXTURE.weights)
     torch.testing.assert_close(3 * moved.score(3 * PLANE + 1, 1.5), MIXTURE.score(PLANE, 0.5), rtol=1e-10, atol=1e-12)
+
+
+def test_curvature_at_a_mean():
+    """There the distance is 0, and the Hessian of the log-density -1 / variance: -0.8."""
+    mixture = GaussianMixture(torch.zeros(1, 3).double(), 1.25**0.5)
+    hessian = torch.autograd.functional.hessian(lambda x: mixture.log_prob(x[None])[0], torch.zeros(3).double())
+    torch.testing.assert_close(hessian, -0.8 * torch.eye(3).double(), rtol=1e-12, atol=1e-12)
+    far = GaussianMixture(torch.full((1, 3), 1000.0), 1e-3)  # the value by subtraction: its rounding is of x - mu
+    x = torch.full((1, 3), 1000.0).nextafter(torch.tensor(2000.0)).requires_grad_()
+    expected = torch.distributions.Normal(1000.0, 1e-3).log_prob(x).sum()
+    torch.testing.assert_close(far.log_prob(x)[0], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:.torch.jit.script. is deprecated")
+@pytest.mark.parametrize("name", list(EXACT))
+def test_torch_func_sees_what_autograd_sees(name):
+    """vmap, jacrev, jvp and hessian of score and log-density, each example with its own sigma."""
+    distribution, sigmas = EXACT[name], double(0.3, 0.7, 1.0, 2.0, 5.0)
+    score = lambda x, sigma: distribution.score(x[None], sigma[None])[0]  # noqa: E731
+    log_prob = lambda x, sigma: distribution.log_prob(x[None], sigma)[0]  # noqa: E731
+    loop = torch.stack(
+        [torch.autograd.functional.jacobian(lambda y, s=s: score(y, s), x) for x, s in zip(PLANE, sigmas, strict=True)]
+    )
+    close = {"rtol": 1e-8, "atol": 1e-8}
+    for transform, function in [(jacrev, score), (jacfwd, score), (hessian, log_prob)]:
+        torch.testing.assert_close(vmap(transform(function))(PLANE, sigmas), loop, **close)
+    direction = PLANE.flip(0)
+    _, along = jvp(lambda x: distribution.score(x, sigmas), (PLANE,), (direction,))
+    torch.testing.assert_close(along, torch.einsum("bij,bj->bi", loop, direction), **close)
+
+
+@pytest.mark.parametrize("name", list(EXACT))
+def test_another_dtype(name):
+    moved = EXACT[name].to(torch.float32)
+    assert type(moved) is type(EXACT[name])
+    assert moved is not EXACT[name]
+    torch.testing.assert_close(
+        moved.score(PLANE.float(), 0.7).double(), EXACT[name].score(PLANE, 0.7), rtol=1e-4, atol=1e-5
+    )
+    assert all(value.dtype == torch.float64 for value in vars(EXACT[name]).values() if isinstance(value, torch.Tensor))
+
+
+def test_what_a_distribution_cannot_be_moved_to():
+    with pytest.raises(TypeError, match="means must be floating point"):
+        MIXTURE.to(torch.int64)
+    assert MIXTURE.to("meta").means.device.type == "meta"
+
+
+def test_points_of_another_dtype():
+    message = r"the distribution \(means\) is torch.float64 but x is torch.float32; convert one with .to\(\)"
+    with pytest.raises(TypeError, match=message):
+        MIXTURE.score(PLANE.float(), 1.0)
+
+
+@pytest.mark.parametrize("points", [dataset_mixture(PLANE.float()), Ring(1.5), SEGMENT.to(torch.float32)])
+def test_a_sigma_whose_square_is_lost(points):
+    """In float32 1e-23 squared is 0."""
+    with pytest.raises(ValueError, match=r"sigma must be above 0.* below 7e-16 its square is lost in torch\.float32"):
+        points.score(PLANE.float(), 1e-23)
+    assert points.score(PLANE.float(), 1e-15).isfinite().all()
 
 
 # --- samples

@@ -171,6 +171,14 @@ def test_ncsn_loss_is_the_weighted_mean_over_the_batch(weight):
     assert loss.item() == pytest.approx((total / 6).item(), rel=1e-12)
 
 
+def test_a_negative_label_is_refused_where_its_value_cannot_be_read():
+    """In a compiled loss: it must not be the last level in silence."""
+    compiled = torch.compile(lambda labels: ncsn_loss(PLAIN, X, SIGMA, labels, X), backend="eager", fullgraph=True)
+    assert compiled(torch.zeros(4).long()) == 0
+    with pytest.raises((IndexError, RuntimeError), match="out of range"):
+        compiled(torch.full((4,), -1))
+
+
 def test_the_zero_score_costs_half_a_dimension_each_at_every_level():
     nodes, weights = normal_nodes(3)
     for label in range(3):
@@ -273,7 +281,25 @@ PLAIN = lambda x, sigma: -x  # noqa: E731
         (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.zeros(4), X), TypeError, "labels must be an int64 or int32"),
         (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.zeros(3).long(), X), ValueError, r"labels must be \(4,\)"),
         (lambda: ncsn_loss(PLAIN, X, SIGMA.long(), torch.zeros(4).long(), X), TypeError, "sigmas"),
-        (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.full((4,), 4), X), IndexError, "4"),
+        (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.full((4,), 4), X), IndexError, "labels must be from 0 to 3.*got 4"),
+        (lambda: ncsn_loss(PLAIN, X, SIGMA, torch.tensor([0, 1, -1, 2]), X), IndexError, "from 0 to 3.*got -1"),
+        (
+            lambda: denoising_score_matching_loss(PLAIN, X, SIGMA.double(), X),
+            TypeError,
+            r"sigma is torch.float64 but x is torch.float32; convert one with .to\(\)",
+        ),
+        (
+            lambda: denoising_score_matching_loss(PLAIN, X, SIGMA, X.double()),
+            TypeError,
+            "noise is torch.float64 but x is torch.float32",
+        ),
+        (lambda: ncsn_loss(PLAIN, X, SIGMA.double(), torch.zeros(4).long(), X), TypeError, "sigmas is torch.float64"),
+        (
+            lambda: ncsn_loss(PLAIN, X[:0], SIGMA, torch.zeros(0).long(), X[:0]),
+            ValueError,
+            r"x must hold at least one example, got \(0, 3\)",
+        ),
+        (lambda: gaussian_projections(X[:0], 1), ValueError, "at least one example"),
         (lambda: gaussian_projections(X, 0), ValueError, "num_projections must be at least 1, got 0"),
         (lambda: rademacher_projections(X, 1.5), TypeError, "num_projections must be an int"),
         (lambda: sphere_projections(torch.zeros(3), 1), ValueError, "a batch of examples"),

@@ -106,6 +106,14 @@ def test_mmd_is_its_definition():
     assert mmd_squared(x, y, bandwidth=h).item() == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_shift_changes_no_distance():
+    """In float32, where points at 1,000 keep 6e-5 of a unit; matrix products would keep 0.1 of a squared one."""
+    x, y = ((normal(400, 2, seed=seed) * 1024).round().float() / 1024 for seed in (0, 1))  # exact after the shift, too
+    expected = mmd_squared(x, y, bandwidth=1.0).item()
+    assert mmd_squared(x + 1000, y + 1000, bandwidth=1.0).item() == pytest.approx(expected, rel=1e-4)
+    assert torch.equal(mode_mass(x + 1000, y[:7] + 1000), mode_mass(x, y[:7]))
+
+
 def test_mmd_of_two_gaussians():
     """Means 0 and m, variance 1, one dimension: 2 h / sqrt(h^2 + 2) (1 - exp(-m^2 / 2(h^2 + 2)))."""
     x, y, h, m = normal(4000, 1), normal(4000, 1, seed=1) + 1.0, 1.0, 1.0

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,11 +29,17 @@ def test_a_score_of_another_shape_is_refused():
         (torch.ones(3), ValueError, r"sigma must be \(2,\).*got \(3,\); for one level use"),
         (torch.tensor(1.0), ValueError, r"got \(\)"),
         (torch.ones(2, device="meta"), ValueError, "sigma is on meta but x is on cpu"),
+        (torch.ones(2).double(), TypeError, "sigma is torch.float64 but x is torch.float32; convert one with .to"),
     ],
 )
 def test_a_sigma_that_does_not_fit(sigma, error, message):
     with pytest.raises(error, match=message):
         per_example(sigma, torch.zeros(2, 3))
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match=r"x must hold at least one example, got \(0, 3\)"):
+        per_example(torch.ones(0), torch.zeros(0, 3))
 
 
 @pytest.mark.parametrize("value", [2, 2.0, torch.tensor(2.0), torch.tensor([2.0])])
@@ -58,7 +65,14 @@ def test_zero_is_not_negative():
         check_not_negative("n", -0.5)
 
 
-@pytest.mark.parametrize("value", [1.0, True, "3", None])
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8, torch.tensor])
+def test_a_count_of_any_integer_type_becomes_an_int(kind):
+    count = check_count("n", kind(3))
+    assert type(count) is int
+    assert count == 3
+
+
+@pytest.mark.parametrize("value", [1.0, True, "3", None, np.float64(2.0), np.bool_(True), torch.tensor(2.0)])
 def test_a_count_is_an_int(value):
     with pytest.raises(TypeError, match="n must be an int"):
         check_count("n", value)

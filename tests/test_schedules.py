@@ -7,7 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas, langevin_step_sizes, level_overlap
+from ncsn_lib.samplers import annealed_langevin_dynamics
+from ncsn_lib.schedules import (
+    check_sigmas,
+    explain_schedule,
+    geometric_sigmas,
+    langevin_step_sizes,
+    level_overlap,
+    suggest_sigmas,
+    suggest_step_size,
+)
 
 positive = st.floats(1e-4, 1e4)
 
@@ -126,3 +135,101 @@ def test_overlap_of_what_has_no_neighbours():
         level_overlap(torch.ones(1), 64)
     with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
         level_overlap(torch.tensor([1.0, 0.5]), 0)
+
+
+# --- what is suggested for a data set (Song & Ermon 2020)
+
+
+def test_the_published_ladder_of_cifar10():
+    """Its table: sigma_1 = 50, L = 232, an overlap of 0.567 at D = 3072."""
+    images = torch.zeros(3, 3, 32, 32)
+    images[1, 0, 0, 0], images[2, 0, 0, 0] = 50.0, 20.0  # the largest distance is 50
+    sigmas = suggest_sigmas(images, overlap=0.5665)
+    torch.testing.assert_close(sigmas, geometric_sigmas(50.0, 0.01, 232))
+    by_default = suggest_sigmas(images)
+    assert level_overlap(by_default, 3072).min() > 0.5 - 1e-4
+    assert level_overlap(geometric_sigmas(50.0, 0.01, len(by_default) - 1), 3072).max() < 0.5
+
+
+def test_the_largest_distance_is_that_of_all_pairs():
+    x = torch.rand(30, 2, 3, generator=torch.Generator().manual_seed(0))
+    largest = max((a - b).norm().item() for a in x for b in x)
+    assert suggest_sigmas(x)[0].item() == pytest.approx(largest, rel=1e-5)
+    assert suggest_sigmas(x, sigma_min=0.1)[-1].item() == pytest.approx(0.1)
+    few = [suggest_sigmas(x, num_examples=5, generator=torch.Generator().manual_seed(1))[0].item() for _ in range(2)]
+    assert few[0] == few[1] < largest
+
+
+def test_the_published_step_size_of_cifar10():
+    """Its table: epsilon = 6.2e-6 at T = 5, for the update x + alpha score + sqrt(2 alpha) z; ours is twice that."""
+    assert suggest_step_size(geometric_sigmas(50.0, 0.01, 232), 5) == pytest.approx(1.24e-5, rel=0.005)
+
+
+@pytest.mark.parametrize(("ratio", "num_steps"), [(1.04, 1), (1.04, 5), (1.2, 5), (1.67, 100)])
+def test_no_other_step_size_leaves_less(ratio, num_steps):
+    """Against a grid, by the formula of the paper's Technique 4 in its own convention, and by the recursion."""
+    sigmas = torch.tensor([ratio, 1.0], dtype=torch.float64)
+    eps = suggest_step_size(sigmas, num_steps)
+
+    def published(e, gamma=ratio):
+        limit = 2 * e / (1 - (1 - e) ** 2)
+        return (1 - e) ** (2 * num_steps) * (gamma**2 - limit) + limit
+
+    grid = torch.logspace(-6, 0, 10_000, dtype=torch.float64)
+    assert abs(published(eps / 2) - 1) <= (published(grid) - 1).abs().min() + 1e-12
+    variance = ratio**2
+    for _ in range(num_steps):  # x + eps/2 * (-x) + sqrt(eps) z
+        variance = (1 - eps / 2) ** 2 * variance + eps
+    assert variance == pytest.approx(published(eps / 2), rel=1e-12)
+
+
+@pytest.mark.parametrize("eps", [0.05, 1.0, 3.9])
+def test_a_report_is_the_samplers_variance(eps):
+    """The sampler is linear in its draws on a single point: fed with one unit draw at a time, squares add up."""
+    sigmas, num_steps = torch.tensor([2.0, 1.5, 1.0], dtype=torch.float64), 2
+    total = len(sigmas) * num_steps
+    states = []
+
+    def score(x, sigma):
+        return -x / sigma[:, None] ** 2
+
+    unit = torch.eye(total + 1, dtype=torch.float64)  # each example has its own draw, the first the start
+    draws = iter(unit[1:])
+    start = sigmas[0] * unit[:1].T
+    annealed_langevin_dynamics(
+        score, start, sigmas, eps=eps, num_steps=num_steps,
+        randn_like=lambda x: next(draws)[:, None], callback=lambda step: states.append(step.x.square().sum()),
+    )  # fmt: skip
+    report = explain_schedule(sigmas, eps, num_steps, 1)
+    expected = torch.stack(states[num_steps - 1 :: num_steps]) / sigmas**2
+    torch.testing.assert_close(report.variances, expected, rtol=1e-10, atol=0)
+    assert report.num_calls == total
+    assert not report.diverges
+    torch.testing.assert_close(report.overlaps, level_overlap(sigmas, 1))
+
+
+def test_a_step_that_is_too_long():
+    """From eps = 4 sigma_L^2 on a step enlarges the noise."""
+    sigmas = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    below, above = (explain_schedule(sigmas, eps, 1000, 8) for eps in (0.99, 1.0))
+    assert (below.diverges, above.diverges) == (False, True)
+    assert below.variances.max() < 101 < 1000 < above.variances.min()  # the limit is 1 / (1 - u/4) = 100
+    assert explain_schedule(torch.ones(1), 0.1, 3, 8).overlaps.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: suggest_sigmas(torch.rand(1, 4)), "the number of images must be at least 2, got 1"),
+        (lambda: suggest_sigmas(torch.ones(3, 4)), "sigma_max must be a finite number above 0, got 0.0"),
+        (lambda: suggest_sigmas(torch.rand(3, 4), sigma_min=90.0), "sigma_max must be above sigma_min"),
+        (lambda: suggest_sigmas(torch.rand(3, 4), overlap=1.0), "overlap must be above 0 and at most 0.99, got 1.0"),
+        (lambda: suggest_step_size(torch.ones(1), 5), "the number of levels in sigmas must be at least 2"),
+        (lambda: suggest_step_size(torch.tensor([2.0, 1.0]), 0), "num_steps must be at least 1, got 0"),
+        (lambda: explain_schedule(torch.ones(1), -1.0, 5, 8), "eps must be a finite number above 0, got -1.0"),
+        (lambda: explain_schedule(torch.ones(1), 1.0, 5, 0), "dim must be at least 1, got 0"),
+    ],
+)
+def test_a_suggestion_from_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ncsn_lib.checks import check_count, check_examples, check_number
+from ncsn_lib.checks import check_count, check_floating, check_number
 from ncsn_lib.data import unit_images
 from ncsn_lib.metrics.images import frechet_distance
 from ncsn_lib.networks.classifier import Classifier
@@ -110,6 +110,6 @@ def judge_images(classifier: Classifier, images: Tensor, references: Tensor, *, 
 
 
 def _check_probabilities(probabilities: Tensor) -> None:
-    check_examples(probabilities)
+    check_floating("probabilities", probabilities)
     if probabilities.ndim != 2 or not len(probabilities):
         raise ValueError(f"probabilities must be (N, K), N at least 1, got {tuple(probabilities.shape)}")

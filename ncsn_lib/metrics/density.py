@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_examples, check_like, check_positive
+from ncsn_lib.distributions import squared_distances
 from ncsn_lib.losses import explicit_score_matching_loss
 from ncsn_lib.protocol import ScoreFn
 
@@ -25,7 +26,7 @@ def mode_mass(x: Tensor, means: Tensor) -> Tensor:
     check_like("means", means, (len(means), *x.shape[1:]), x)
     if not x.isfinite().all():
         return means.new_full((len(means),), torch.nan)
-    nearest = torch.cdist(x.flatten(1), means.flatten(1)).argmin(1)
+    nearest = squared_distances(x, means).argmin(1)
     return torch.bincount(nearest, minlength=len(means)).to(x) / len(x)
 
 
@@ -66,9 +67,10 @@ def mmd_squared(x: Tensor, y: Tensor, *, bandwidth: float) -> Tensor:
         raise ValueError(f"x and y must hold two samples or more, got {len(x)} and {len(y)}")
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return torch.exp(-0.5 * (torch.cdist(a.flatten(1), b.flatten(1)) / bandwidth) ** 2)
+        # In double precision: matrix products lose the distance of points that are far from the origin.
+        return torch.exp(-0.5 * (torch.cdist(a.flatten(1).double(), b.flatten(1).double()) / bandwidth) ** 2)
 
     def mean_of_pairs(a: Tensor) -> Tensor:
         return (kernel(a, a).sum() - len(a)) / (len(a) * (len(a) - 1))  # without each sample with itself
 
-    return mean_of_pairs(x) + mean_of_pairs(y) - 2 * kernel(x, y).mean()
+    return (mean_of_pairs(x) + mean_of_pairs(y) - 2 * kernel(x, y).mean()).to(x.dtype)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncsn_lib.checks import check_count, check_examples
+from ncsn_lib.checks import check_count, check_image_batch
 
 
 class Classifier(nn.Module):
@@ -51,9 +51,7 @@ class Classifier(nn.Module):
             TypeError: `x` is no floating-point tensor.
             ValueError: another number of channels, or smaller images.
         """
-        check_examples(x)
-        if x.ndim != 4 or x.shape[1] != self.channels or min(x.shape[2:]) < 4:
-            raise ValueError(f"x must be (B, {self.channels}, H, W) with H and W at least 4, got {tuple(x.shape)}")
+        check_image_batch(x, self.channels, minimum=4)
         h = 2.0 * x - 1.0
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             h = F.relu(norm(conv(h)))

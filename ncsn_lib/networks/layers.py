@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncsn_lib.checks import check_count, check_device, check_examples
-from ncsn_lib.networks.elementwise import elu
+from ncsn_lib.checks import check_count, check_device, check_image_batch
 
 MakeNorm = Callable[[int], nn.Module]
 Pool = Callable[..., Tensor]
@@ -140,8 +139,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W), or half of H and W."""
-        h = self.conv1(elu(self.normalize1(x, labels)))
-        h = self.conv2(elu(self.normalize2(h, labels)))
+        h = self.conv1(F.elu(self.normalize1(x, labels)))
+        h = self.conv2(F.elu(self.normalize2(h, labels)))
         return h + (x if self.shortcut is None else self.shortcut(x))
 
 
@@ -161,7 +160,7 @@ class ResidualConvUnits(nn.ModuleDict):
         for unit in range(1, self.num_units + 1):
             h = x
             for half in (1, 2):
-                h = elu(self[f"{unit}_{half}_norm"](h, labels))
+                h = F.elu(self[f"{unit}_{half}_norm"](h, labels))
                 h = self[f"{unit}_{half}_conv"](h)
             x = x + h
         return x
@@ -197,7 +196,7 @@ class ChainedResidualPooling(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        x = h = elu(x)
+        x = h = F.elu(x)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             h = self.pool(norm(h, labels), kernel_size=5, stride=1, padding=2)
             h = conv(h)
@@ -290,19 +289,11 @@ class RefineNet(nn.Module):
         h = self.refine2([h3, h], labels, h3.shape[2:])
         h = self.refine3([h2, h], labels, h2.shape[2:])
         h = self.refine4([h1, h], labels, h1.shape[2:])
-        return self.end_conv(elu(self.normalizer(h, labels))).to(x.dtype)
+        return self.end_conv(F.elu(self.normalizer(h, labels))).to(x.dtype)
 
     def check_images(self, x: Tensor) -> None:
         """Raise unless `x` is a batch of images that this network takes; looks at no values."""
-        check_examples(x)
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(f"x must be (B, {self.channels}, H, W), got {tuple(x.shape)}")
-        height, width = x.shape[2:]
-        if min(height, width) < 4 or height % 2 or width % 2:
-            raise ValueError(
-                f"the images' height and width must be even and at least 4, got {height}x{width}: "
-                "stage 2 halves the resolution; pad or resize them"
-            )
+        check_image_batch(x, self.channels, multiple=2, minimum=4)  # stage 2 halves the resolution
         check_device("the network", self.begin_conv.weight, x)
 
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from ncsn_lib.networks.elementwise import mean_pool
+from ncsn_lib.checks import has_values
 from ncsn_lib.networks.layers import CondInstanceNormPlusPlus, RefineNet
+from ncsn_lib.networks.pooling import mean_pool
 from ncsn_lib.protocol import per_example
 from ncsn_lib.schedules import check_sigmas
 
@@ -41,8 +42,8 @@ class NCSN(RefineNet):
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The score of images at their noise level.
 
-        An unknown level raises where looking costs nothing: on a CPU, outside `torch.compile`. Elsewhere
-        looking would stall the device at every call, so there that image's score is NaN, never that of a
+        An unknown level raises where looking costs nothing: on a CPU, outside `torch.compile` and `torch.func`.
+        Elsewhere looking would stall the device at every call, so there that image's score is NaN, never that of a
         neighbouring level; for a clear error call `check_levels` once, before the loop.
 
         Args:
@@ -59,7 +60,7 @@ class NCSN(RefineNet):
         self.check_images(x)
         sigma = per_example(sigma, x).flatten()
         labels, known = self.find_labels(sigma)
-        if sigma.device.type == "cpu" and not torch.compiler.is_compiling() and not known.all():
+        if sigma.device.type == "cpu" and has_values(sigma) and not known.all():
             self.check_levels(sigma)
         score = self.refine_net(x, labels)
         return torch.where(known[:, None, None, None], score, torch.nan)

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from ncsn_lib.networks.elementwise import max_pool
 from ncsn_lib.networks.layers import InstanceNormPlusPlus, NoNorm, RefineNet
+from ncsn_lib.networks.pooling import max_pool
 from ncsn_lib.protocol import per_example
 from ncsn_lib.schedules import check_sigmas
 

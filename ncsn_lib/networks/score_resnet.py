@@ -1,9 +1,9 @@
 """The network of Fig. 1: a residual encoder and decoder that knows no noise level."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncsn_lib.checks import check_count
-from ncsn_lib.networks.elementwise import ELU, elu
+from ncsn_lib.checks import check_count, check_image_batch
 from ncsn_lib.protocol import per_example
 
 
@@ -60,8 +60,7 @@ class ScoreResNet(nn.Module):
             ValueError: another number of channels, or a size that does not divide.
         """
         per_example(sigma, x)
-        if x.ndim != 4 or x.shape[1] != self.channels or any(size % 4 for size in x.shape[2:]):
-            raise ValueError(f"x must be (B, {self.channels}, H, W) with H and W multiples of 4, got {tuple(x.shape)}")
+        check_image_batch(x, self.channels, multiple=4)
         return self.decoder(self.encoder(2 * x - 1)).to(x.dtype)  # autocast rounds to 16 bits
 
 
@@ -82,8 +81,8 @@ class ResidualUnit(nn.Module):
             up = {"stride": 2, "padding": 1, "output_padding": 1}
             second = nn.ConvTranspose2d(out_channels, out_channels, 3, **up)
             self.shortcut = nn.ConvTranspose2d(in_channels, out_channels, 3, **up)
-        self.main = nn.Sequential(first, nn.GroupNorm(8, out_channels), ELU(), second, nn.GroupNorm(8, out_channels))
+        self.main = nn.Sequential(first, nn.GroupNorm(8, out_channels), nn.ELU(), second, nn.GroupNorm(8, out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H', W')."""
-        return elu(self.main(x) + self.shortcut(x))
+        return F.elu(self.main(x) + self.shortcut(x))

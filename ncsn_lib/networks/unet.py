@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ncsn_lib.checks import check_count
+from ncsn_lib.checks import check_count, check_image_batch
 from ncsn_lib.protocol import per_example
 
 
@@ -92,7 +92,7 @@ class UNet(nn.Module):
             ValueError: another number of channels, or a size that does not divide.
         """
         sigma_map = per_example(sigma, x)
-        self._check(x)
+        check_image_batch(x, self.channels, multiple=self.factor)
         emb = self.embedding(sigma)
         h = (x - self.data_mean) / (sigma_map**2 + self.data_std**2).sqrt()
         h = self.first(F.pixel_unshuffle(h, self.patch))  # (B, widths[0], H / patch, W / patch)
@@ -112,12 +112,6 @@ class UNet(nn.Module):
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
         h = self.last(F.silu(self.norm(h)))
         return F.pixel_shuffle(h, self.patch) / sigma_map  # (B, C, H, W)
-
-    def _check(self, x: Tensor) -> None:
-        if x.ndim != 4 or x.shape[1] != self.channels or any(size % self.factor for size in x.shape[2:]):
-            raise ValueError(
-                f"x must be (B, {self.channels}, H, W) with H and W multiples of {self.factor}, got {tuple(x.shape)}"
-            )
 
 
 class SigmaEmbedding(nn.Module):
