@@ -1,7 +1,8 @@
-"""The README's examples run as they stand there, where pip installed the wheel and what it asks for, and nothing else."""
+"""The README's examples run as they stand there, where there is the wheel, what it asks for, and nothing else."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
@@ -13,8 +14,10 @@ from chapters import ROOT
 from packaging.requirements import Requirement
 from torchvision.utils import save_image
 
+from ncsn_lib import frechet_distance
+
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-EXTRAS = {"own_images.py": "data"}
+EXTRAS = {"own_images.py": "data", "tensors.py": "data"}
 """What an example needs beyond the wheel."""
 linked = pytest.mark.skipif(sys.platform == "win32", reason="an environment of links is a thing of POSIX")
 
@@ -58,7 +61,7 @@ def run_bare(environment, folder, *arguments):
 
 def test_examples_are_short_and_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
     for example in EXAMPLES:
         text = example.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 25, example.name
@@ -88,6 +91,13 @@ def pictures(tmp_path):
     for number in range(20):
         save_image(torch.rand(3, 10, 12), tmp_path / "pictures" / f"{number}.png")
     return tmp_path / "pictures"
+
+
+def test_own_tensors_become_samples():
+    """In ten lines: as near to the digits as 64 digits are, to a half."""
+    names = runpy.run_path(str(ROOT / "examples" / "tensors.py"))
+    samples, images = names["samples"], names["images"]
+    assert frechet_distance(samples, images) < 1.5 * frechet_distance(images[:64], images)
 
 
 def test_own_images_become_samples(installed, tmp_path, pictures):
