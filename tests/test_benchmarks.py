@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from problems import normal
 
+from benchmarks.choices import ExpELU, compare
 from benchmarks.machine import CLEAR_REFS, measure_alone
 from benchmarks.steps import plain_instance_norm_plus_plus, sampling_step, training_step
 from ncsn_lib.networks.layers import instance_norm_plus_plus
@@ -29,3 +31,13 @@ def test_a_rows_figures_fit_together(step, calls):
 def test_memory_is_measured_in_a_process_of_its_own():
     peak = measure_alone(sampling_step, "U-Net digits", "bf16", "cpu", 1, 1)["peak_mib"]
     assert peak > 1 if CLEAR_REFS.exists() else math.isnan(peak)
+
+
+def test_forms_that_are_compared_are_the_same_function():
+    x = normal(50).requires_grad_()
+    ours, theirs = (torch.autograd.grad(f(x).pow(3).sum(), x)[0] for f in (ExpELU.apply, F.elu))
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+    before, rows = F.elu, compare("NCSN", 28, 1, batch_size=1)
+    assert F.elu is before
+    assert {row["form"] for row in rows} == {"as in the library", "exp(x) - 1 for ELU", "torch's pooling"}
+    assert all(0 < row["least_seconds"] <= row["seconds"] for row in rows)

@@ -274,6 +274,22 @@ def test_swiss_roll_is_a_spiral():
     assert_uniform((turns / (1.5 * math.pi) - 1) / 2)
 
 
+def test_moments_of_the_moons():
+    """The lower moon is the upper one turned about the middle, so the mean is 0; squares by hand, width^2 on top."""
+    width, up, num = 0.5, 2 / math.pi, 200_000  # the mean height of a half circle is 2 / pi
+    x = TwoMoons(width).sample(num, generator=seeded()).double()
+    cross = 0.125 - 0.5 * up
+    expected = double([0.75, cross], [cross, 0.5625 - 0.5 * up]) + width**2 * torch.eye(2)
+    torch.testing.assert_close(x.mean(0), double(0, 0), rtol=0, atol=4 / math.sqrt(num))
+    torch.testing.assert_close(x.T @ x / num, expected, rtol=0, atol=8 / math.sqrt(num))
+
+
+def test_spread_of_the_swiss_roll():
+    """Its radius is uniform from 1/3 to 1, of mean square 13/27; the blur adds twice its variance."""
+    x = SwissRoll(0.3).sample(200_000, generator=seeded()).double()
+    assert x.square().sum(1).mean().item() == pytest.approx(13 / 27 + 2 * 0.3**2, abs=4 / math.sqrt(200_000))
+
+
 @pytest.mark.parametrize(
     "distribution", [*EXACT.values(), TwoMoons(), SwissRoll(), square(), checkerboard()], ids=lambda d: type(d).__name__
 )

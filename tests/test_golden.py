@@ -78,7 +78,7 @@ def test_annealed_sliced_loss_with_variance_reduction(folder):
     file = golden(f"{folder}/network.safetensors")
     sigma = file["sigmas"][file["labels"]]
     perturbed = file["x"] + sigma[:, None, None, None] * file["noise"]
-    losses = sliced_score_matching_vr_loss(author_network(folder), perturbed, sigma, file["vectors"][None])
+    losses = sliced_score_matching_vr_loss(author_network(folder), perturbed, sigma, file["vectors"][:, None])
     loss = (sigma**2 * losses).mean()
     assert relative_error(loss, file["ssm_vr_loss"]) < 1e-4
 

@@ -1,11 +1,15 @@
 """The small networks and that of Fig. 1: their sizes, what they start as, what they take."""
 
+import math
+
 import pytest
 import torch
 from problems import normal, seeded
 
 from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
 from ncsn_lib.networks import MLP, UNet
+from ncsn_lib.networks.ncsn import NCSN
+from ncsn_lib.networks.ncsnv2 import NCSNv2
 from ncsn_lib.networks.score_resnet import ResidualUnit, ScoreResNet
 
 
@@ -155,6 +159,40 @@ def test_every_parameters_slope_is_right(resnet):
             values.append((torch.func.functional_call(resnet, moved, (x, sigma)) * weights).sum())
     # The step's square, 1e-12, times a third derivative, and rounding of 1e-16 / 1e-6 of values below 1e3.
     torch.testing.assert_close((values[0] - values[1]) / (2 * step), expected, rtol=1e-5, atol=1e-6)
+
+
+LEVELS = torch.tensor([1.0, 0.5, 0.1], dtype=torch.float64)
+STORED = {
+    "MLP": [[1.89890687, 2.44920296, 1.64749855], [3.09069672, 3.42512513, 1.41081643]],
+    "UNet": [[1.42280429, 2.34561963, 2.30239432], [2.85082855, 4.72892303, 4.65810682]],
+    "ScoreResNet": [[10369.6175, 20511.5761, 33900.1967], [21122.8299, 35784.9262, 48839.0704]],
+    "NCSN": [[0.385396933, -0.304321374, 0.532499717], [-0.720624711, -0.119285178, 0.418609945]],
+    "NCSNv2": [[-0.0138039567, -0.260426416, -0.0337586956], [-0.0276079134, -0.520852831, -0.0675173912]],
+}
+"""The first three entries of the scores of two examples, of every network with its weights set by a formula."""
+
+
+@pytest.mark.parametrize("name", list(STORED))
+def test_a_stored_forward_pass(name):
+    """No weight is zero, so every branch counts; sines, because they are the same on every machine."""
+    networks = {
+        "MLP": (MLP(3, (8,), conditional=True), (3,)),
+        "UNet": (UNet(1, (16, 24), num_blocks=1), (1, 4, 4)),
+        "ScoreResNet": (ScoreResNet(1, 16), (1, 8, 8)),
+        "NCSN": (NCSN(LEVELS, 1, 4), (1, 8, 8)),
+        "NCSNv2": (NCSNv2(LEVELS, 1, 4), (1, 8, 8)),
+    }
+    network, shape = networks[name][0].double(), networks[name][1]
+
+    def sines(shape, step):
+        return torch.sin(step * torch.arange(math.prod(shape), dtype=torch.float64)).view(shape)
+
+    with torch.no_grad():
+        for i, parameter in enumerate(network.parameters()):
+            parameter.copy_(0.5 * sines((*parameter.shape, 1), 1.3 + 0.1 * i)[..., 0] + 0.1)
+        scores = network(sines((2, *shape), 0.7), LEVELS[:2])
+    found = scores.flatten(1)[:, :3]
+    torch.testing.assert_close(found, torch.tensor(STORED[name], dtype=torch.float64), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

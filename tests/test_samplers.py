@@ -275,6 +275,13 @@ def test_consistent_inpainting_draws_the_rest_given_the_known():
     assert x[:, 1].std().item() == pytest.approx(0.6, abs=0.05)
 
 
+def test_consistent_sampling_says_which_level_it_left_and_by_how_much():
+    seen = []
+    consistent_annealed_sampling(SCORE, X, torch.tensor([2.0, 1.0, 0.5]), eta=0.7, callback=seen.append)
+    assert [(step.level, step.step, step.sigma) for step in seen] == [(0, 0, 2.0), (1, 0, 1.0)]
+    assert [step.step_size for step in seen] == pytest.approx([0.7 * 4.0, 0.7])
+
+
 def test_nothing_known_is_consistent_sampling():
     sigmas, mask = torch.tensor([2.0, 1.0, 0.5]), torch.zeros(2, dtype=torch.bool)
     draws = iter(torch.randn(5, 4, 2, generator=seeded()))
