@@ -76,7 +76,7 @@ def save_checkpoint(
 
     target = folder / f"step-{step:08d}"
     files = {WEIGHTS: save(_contiguous(weights)), TRAINING: save(_contiguous(training))}
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "step": step,
         "recipe": dict(recipe),

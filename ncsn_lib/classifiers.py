@@ -77,7 +77,7 @@ def train_classifier(
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         classifier = Classifier(data.images.shape[1], int(data.labels.max()) + 1)
-    classifier = classifier.to(device, memory_format=torch.channels_last).train()
+    classifier = classifier.to(device).to(memory_format=torch.channels_last).train()
     generator = torch.Generator().manual_seed(settings.seed)
     num_steps = settings.num_steps(len(data.images))
     rate, decay = settings.learning_rate, settings.weight_decay
@@ -98,7 +98,7 @@ def train_classifier(
         schedule.step()
         if callback is not None:
             callback(step + 1, loss.item())
-    classifier = classifier.to("cpu", memory_format=torch.contiguous_format).eval()
+    classifier = classifier.to("cpu").to(memory_format=torch.contiguous_format).eval()
     rounded = {name: v.half().float() if v.is_floating_point() else v for name, v in classifier.state_dict().items()}
     classifier.load_state_dict(rounded)
     return classifier

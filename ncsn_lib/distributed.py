@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 class ProcessLostError(RuntimeError):
@@ -27,11 +28,11 @@ class Processes:
         """The network, its gradients averaged over the processes as the backward pass makes them."""
         if self.size == 1:
             return network
-        return nn.parallel.DistributedDataParallel(network)
+        return DistributedDataParallel(network)
 
     def averages_later(self, network: nn.Module) -> contextlib.AbstractContextManager:
         """Within it a backward pass of what `wrap` returned adds to the gradients and does not average them yet."""
-        return contextlib.nullcontext() if self.size == 1 else network.no_sync()
+        return network.no_sync() if isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of a tensor over the processes; the same in all."""

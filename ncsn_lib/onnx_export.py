@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from ncsn_lib.extras import need
-from ncsn_lib.files import write_file, write_result
+from ncsn_lib.files import whole_or_nothing, write_result
 from ncsn_lib.runs import Run
 
 OPSET = 20
@@ -42,11 +41,12 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
     sigmas = run.recipe.noise.sigmas()
     example = torch.rand(2, *run.recipe.image_shape), sigmas[:1].repeat(2)  # one image would be taken for a constant
     batch = torch.export.Dim("batch", min=1, max=4096)
-    with warnings.catch_warnings():
+    with whole_or_nothing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*axis name.*")  # both inputs have the same batch, as is meant
-        program = torch.onnx.export(
+        torch.onnx.export(
             copy.deepcopy(run.network).cpu().eval(),
             example,
+            temporary,
             dynamo=True,
             dynamic_shapes=({0: batch}, {0: batch}),
             input_names=["x", "sigma"],
@@ -55,9 +55,5 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
             external_data=False,
             verbose=False,
         )
-    buffer = io.BytesIO()
-    program.save(buffer)
-    graph = buffer.getvalue()
-    write_file(path, graph)
     own = {"kind": "onnx", "step": run.step, "recipe": run.recipe.to_dict(), "sigmas": sigmas.tolist()}
-    write_result(path.with_suffix(".json"), {**record, **own, "sha256": hashlib.sha256(graph).hexdigest()})
+    write_result(path.with_suffix(".json"), {**record, **own, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})

@@ -127,7 +127,7 @@ def plot_score_field(
     cell = (limits[1] - limits[0]) / (num - 1)
     arrows = score / size.clamp_min(1e-12)[:, None] * 0.8 * cell if unit_length else score * (1.8 * cell / size.max())
     _square(ax, limits)
-    style = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004, "pivot": "mid"}
+    style: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004, "pivot": "mid"}
     if unit_length:
         return ax.quiver(*points.T, *arrows.T, size, cmap=LENGTH, **style)
     return ax.quiver(*points.T, *arrows.T, color=color, **style)
@@ -135,7 +135,7 @@ def plot_score_field(
 
 def plot_points(ax: Axes, x: Tensor, *, color: str = DATA, label: str | None = None, size: float = 4) -> None:
     """Draw points of the plane, (B, 2)."""
-    ax.scatter(*x.T, s=size, color=color, alpha=0.5, linewidths=0, label=label)
+    ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.5, linewidths=0, label=label)
 
 
 def plot_images(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> None:
@@ -195,7 +195,7 @@ def _own_player(player: str, image: str) -> str:
         player = player.replace(f'<i class="fa {icon}"></i>', character)
     player = player.replace("<img id=", image.removesuffix("/>") + " id=")
     # A name that follows from the content, so that the same animation is the same page.
-    random_name = re.search(r"anim([0-9a-f]{32})", player).group(1)
+    random_name = re.findall(r"anim([0-9a-f]{32})", player)[0]
     return player.replace(random_name, hashlib.sha1(player.replace(random_name, "").encode()).hexdigest()[:32])
 
 
@@ -236,7 +236,7 @@ def frame_slider(
 
 def _with_still(moving: Any, page: str, still: str, alt: str) -> Any:
     """Put a picture and its text into the output of what moves: front ends take the first form that they can show."""
-    view = getattr(moving, "_repr_mimebundle_", dict)()
+    view: dict[str, Any] = getattr(moving, "_repr_mimebundle_", dict)()
     bundle = view | {"text/html": page, "image/png": still, "text/plain": alt}
     moving._repr_mimebundle_ = lambda **_: (bundle, {"image/png": {"alt": alt}})
     return moving

@@ -138,27 +138,29 @@ CELEBA = dataclasses.replace(
     reproduces="Fig. 4 to 6 (CelebA)",
     dataset="celeba",
 )
-BASELINE = {"noise": ONE_LEVEL, "sampling": ONE_LEVEL_SAMPLING}
 MNIST_BASELINE = dataclasses.replace(
     MNIST,
     name="mnist_baseline",
     summary="the same with the noise level 0.01 alone: for a GPU",
     reproduces="the baseline that fails (MNIST)",
-    **BASELINE,
+    noise=ONE_LEVEL,
+    sampling=ONE_LEVEL_SAMPLING,
 )
 CIFAR10_BASELINE = dataclasses.replace(
     CIFAR10,
     name="cifar10_baseline",
     summary="the same with the noise level 0.01 alone: for a GPU",
     reproduces="the baseline that fails (CIFAR-10)",
-    **BASELINE,
+    noise=ONE_LEVEL,
+    sampling=ONE_LEVEL_SAMPLING,
 )
 CELEBA_BASELINE = dataclasses.replace(
     CELEBA,
     name="celeba_baseline",
     summary="the same with the noise level 0.01 alone: for a GPU",
     reproduces="the baseline that fails (CelebA)",
-    **BASELINE,
+    noise=ONE_LEVEL,
+    sampling=ONE_LEVEL_SAMPLING,
 )
 FIG1_RAW = Recipe(
     name="fig1_raw",

@@ -15,6 +15,7 @@ class Record:
         TypeError: on definition, a class of the same name in another module.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # every subclass is a dataclass, so that type checkers know of it
     _known: ClassVar[dict[str, type["Record"]]] = {}
 
     def __init_subclass__(cls, **options: Any):

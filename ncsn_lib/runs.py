@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,12 +157,12 @@ def _save(
     with name_last_checkpoint(folder, folder / "loss.csv"):
         _append_rows(folder / "loss.csv", ("step", "loss"), losses)
     weights, training = state.ema.module.state_dict(), state.tensors()
-    contents = {"step": state.step, "recipe": recipe.to_dict(), "weights": weights, "training": training}
-    save_checkpoint(folder, keep=keep, **contents)
+    save = partial(save_checkpoint, step=state.step, recipe=recipe.to_dict(), weights=weights, training=training)
+    save(folder, keep=keep)
     if quality is not None and state.step % quality.every == 0:
         value = quality.measure(Run(state.ema.module.eval(), recipe, state.step))
         if value < min((float(value) for _, value in read_rows(folder / "quality.csv")), default=float("inf")):
-            save_checkpoint(folder / "best", keep=1, **contents)
+            save(folder / "best", keep=1)
         _append_rows(folder / "quality.csv", ("step", "quality"), [(state.step, value)])
 
 
@@ -190,7 +191,7 @@ def check_every(checkpoint_every: int, quality: Quality | None) -> None:
 def check_images(recipe: Recipe, images: Data) -> None:
     """Raise `ValueError` unless a recipe can be trained on the images: of its shape, at least a batch."""
     check_data(images)
-    if not isinstance(images, DataLoader):
+    if isinstance(images, Sized) and not isinstance(images, DataLoader):
         shape = tuple((images[:1] if isinstance(images, Tensor) else examples_of(images[0])[None]).shape[1:])
         if shape != recipe.image_shape:
             wanted = ", ".join(map(str, recipe.image_shape))

@@ -124,8 +124,9 @@ class SamplingSettings(SamplerSettings):
 
     def sample(self, score_fn: ScoreFn, x: Tensor, sigmas: Tensor, **draws: Any) -> Tensor:
         """Annealed Langevin dynamics from `x` down the levels `sigmas` (L,)."""
-        settings = {"eps": self.eps, "num_steps": self.num_steps, "denoise": self.denoise}
-        return annealed_langevin_dynamics(score_fn, x, sigmas, **settings, **draws)
+        return annealed_langevin_dynamics(
+            score_fn, x, sigmas, eps=self.eps, num_steps=self.num_steps, denoise=self.denoise, **draws
+        )
 
     def num_calls(self, num_levels: int) -> int:
         """How often the sampler calls the network."""

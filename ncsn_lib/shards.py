@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,10 @@ def sample_to_shards(
     }
     _claim(folder, record)
     shards = [folder / f"shard-{number:05d}.npy" for number in range(len(sizes))]
-    how = {"seed": seed, "batch_size": batch_size, "bfloat16": bfloat16, "callback": callback}
+    sample = partial(sample_run, run, seed=seed, batch_size=batch_size, bfloat16=bfloat16, callback=callback)
     for number, (size, shard) in enumerate(zip(sizes, shards, strict=True)):
         if not _holds(shard, size):
-            write_array(shard, to_bytes(sample_run(run, size, first=number * batch_size, **how)))
+            write_array(shard, to_bytes(sample(size, first=number * batch_size)))
         elif callback is not None:
             callback(size * calls)
     return shards

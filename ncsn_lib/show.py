@@ -61,13 +61,10 @@ def show_source(thing: Any, *, docstring: bool = False) -> Any:
 def without_docstring(source: str) -> str:
     """The source of one definition without the docstring of its outermost `def` or `class`."""
     definition = ast.parse(source).body[0]
-    first = definition.body[0]
-    if not (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    ):
+    if not isinstance(definition, ast.FunctionDef | ast.ClassDef) or ast.get_docstring(definition) is None:
         return source
-    lines = source.splitlines()
-    del lines[first.lineno - 1 : first.end_lineno]
+    docstring, lines = definition.body[0], source.splitlines()
+    del lines[docstring.lineno - 1 : docstring.end_lineno]
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -331,7 +331,8 @@ def training_steps(
             group["lr"] = settings.learning_rate_at(step)
         asked = float(stop is not None and stop())
         figures = processes.mean(torch.stack([loss, norm.to(loss), loss.new_full((), asked)]))
-        state.optimizer.found_inf = (~figures[:2].isfinite().all()).float()
+        found_inf = (~figures[:2].isfinite().all()).float()
+        state.optimizer.found_inf = found_inf  # type: ignore[attr-defined]  # torch's stubs know no such attribute
         state.optimizer.step()
         taken = _Step(figures, x, draws)
     else:
@@ -394,7 +395,7 @@ def check_data(data: Data, processes: Processes = ALONE) -> None:
     if isinstance(data, DataLoader):
         if processes.size > 1:
             raise ValueError("several processes need the same batches: hand over the DataLoader's data set")
-    elif not (isinstance(data, Tensor) or (isinstance(data, Dataset) and hasattr(data, "__len__"))):
+    elif not (isinstance(data, Tensor) or (isinstance(data, Dataset) and isinstance(data, Sized))):
         raise TypeError(
             f"data must be a tensor, a Dataset with a length or a DataLoader, got {type(data).__name__}; "
             "torch.as_tensor makes a tensor of an array"
@@ -417,13 +418,13 @@ def _batches(
                     f"give it batch_size={settings.batch_size} and drop_last=True"
                 )
             yield x
-        return
-    for step in range(start, settings.num_steps):
-        indices = batch_indices(len(data), settings.batch_size, settings.seed, step)
-        x = data[indices] if isinstance(data, Tensor) else torch.stack([take(data[i]) for i in indices.tolist()])
-        if step == start:
-            check_examples(unit_images(x))
-        yield x
+    elif isinstance(data, Sized):
+        for step in range(start, settings.num_steps):
+            indices = batch_indices(len(data), settings.batch_size, settings.seed, step)
+            x = data[indices] if isinstance(data, Tensor) else torch.stack([take(data[i]) for i in indices.tolist()])
+            if step == start:
+                check_examples(unit_images(x))
+            yield x
 
 
 def examples_of(item: Any) -> Tensor:

@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILT = [
     "_build",
     ".pytest_cache",
+    ".mypy_cache",
     ".ruff_cache",
     ".hypothesis",
     "book/.ipynb_checkpoints",

@@ -89,17 +89,19 @@ def cached_images(
 def _write(place: Path, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages]) -> None:
     with whole_or_nothing(place) as temporary:
         temporary.mkdir()
+        maps: list[np.memmap] = []
 
         def allocate(shape: tuple[int, ...]) -> np.ndarray:
             if shutil.disk_usage(temporary).free < np.prod(shape):  # writing to a mapped file would end the process
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            path = temporary / f"{len(list(temporary.iterdir()))}.npy"
-            return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+            path = temporary / f"{len(maps)}.npy"
+            maps.append(np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape))
+            return maps[-1]
 
-        images, labels, broken = decode(allocate)
-        images.flush()
-        made = Path(images.filename)
-        del images  # Windows moves no file that is mapped
+        labels, broken = decode(allocate)[1:]
+        made = temporary / f"{len(maps) - 1}.npy"  # the last one; grey images may lie in one before it
+        maps[-1].flush()
+        maps.clear()  # Windows moves no file that is mapped
         for file in temporary.iterdir():
             if file != made:
                 file.unlink()

@@ -173,9 +173,9 @@ def state_of(path: Path, files: Sequence[ListedFile], **settings: Any) -> dict[s
         A dict that JSON gives back as it is; "place" is of the path and the settings alone.
     """
     place = _digest([f"{os.path.abspath(path)} {settings}"])[:12]
-    files = _digest(f"{file.name}\0{file.size}\0{file.changed}\n" for file in files)
+    state = _digest(f"{file.name}\0{file.size}\0{file.changed}\n" for file in files)
     # Another Pillow may decode a JPEG, or resize, to other values.
-    return {"place": place, "files": files, "settings": settings, "pillow": need("PIL", "data", "images").__version__}
+    return {"place": place, "files": state, "settings": settings, "pillow": need("PIL", "data", "images").__version__}
 
 
 def fingerprint(data: Tensor | str | Path) -> str:
@@ -237,7 +237,7 @@ def _walk(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterato
             yield from _walk(path, f"{prefix}{name}/", (*above, here))
         elif not state or stat.S_ISREG(state.st_mode):
             size, changed = (state.st_size, state.st_mtime_ns) if state else (-1, -1)
-            yield ListedFile(prefix + name, size, changed, lambda path=path: Path(path).read_bytes())
+            yield ListedFile(prefix + name, size, changed, Path(path).read_bytes)
 
 
 def _check_zip(archive: zipfile.ZipFile) -> None:
@@ -263,7 +263,9 @@ def _decode_images(
     path: Path, files: Sequence[ListedFile], decode: Callable, skip_broken: bool, allocate: Allocate
 ) -> DecodedImages:
     """Every image of a folder or zip; the names of those that cannot be read, if they are skipped."""
-    images, folders, broken = None, [], []
+    images: np.ndarray | None = None
+    folders: list[str] = []
+    broken: list[str] = []
     for file in files:
         try:
             array = decode(file.read())

@@ -4,6 +4,7 @@ import base64
 import inspect
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ncsn_lib.schedules import check_sigmas, geometric_sigmas
 
 STATIC = Path(__file__).parent / "static"
 IMPORT = re.compile(r'from "\./(\w+\.js)"')
+SCHEDULES: dict[str, Callable[[float, float, int], torch.Tensor]]
 SCHEDULES = {"geometric": geometric_sigmas, "linear": torch.linspace}
 
 
@@ -48,7 +50,7 @@ class Array(traitlets.Instance):
         if value is None:
             return None
         array = value.detach().to(self.dtype).cpu().contiguous().numpy()
-        return {"shape": list(array.shape), "data": memoryview(array).cast("B")}
+        return {"shape": list(array.shape), "data": array.data.cast("B")}
 
     def _from_json(self, sent: dict[str, Any] | None, widget: Any) -> torch.Tensor | None:
         return None if sent is None else tensor_of(sent["data"], self.dtype).view(sent["shape"])
@@ -74,8 +76,8 @@ class SaidLab(anywidget.AnyWidget):
     """A lab whose output says in a sentence what it is, for where no widget is shown."""
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, metadata = super()._repr_mimebundle_(**options)
-        subject = inspect.getdoc(type(self)).partition("\n")[0]
+        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        subject = (inspect.getdoc(type(self)) or "").partition("\n")[0]
         told = f"{type(self).__name__}: {subject} It needs a running kernel: run this cell to turn its knobs."
         return data | {"text/plain": told}, metadata
 

@@ -50,7 +50,7 @@ class NetworkLab(SaidLab):
             told, tensors = answers[content["ask"]](content, arrays)
         except (ValueError, RuntimeError) as error:
             told, tensors = {"error": str(error)}, []
-        views = [memoryview(tensor.float().contiguous().numpy()).cast("B") for tensor in tensors]
+        views = [tensor.float().contiguous().numpy().data.cast("B") for tensor in tensors]
         self.send({"id": content["id"], **told}, buffers=views)
 
     def _sizes(self, content: dict[str, Any], arrays: list[Tensor]) -> Answer:

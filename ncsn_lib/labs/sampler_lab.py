@@ -9,7 +9,7 @@ from torch import Tensor
 from ncsn_lib.labs.base import STATIC, Array, Lab, standalone
 from ncsn_lib.labs.network_lab import NetworkLab
 from ncsn_lib.runs import Run
-from ncsn_lib.settings import ConsistentSamplingSettings
+from ncsn_lib.settings import ConsistentSamplingSettings, SamplingSettings
 
 
 class SamplerLab(NetworkLab, Lab):
@@ -59,7 +59,7 @@ class SamplerLab(NetworkLab, Lab):
             own |= {"sigma_min": sampling.sigma_min, "num_levels": sampling.num_levels, "keep": sampling.keep}
             # A relative step eps / sigma_L^2 of 1, since the levels end before the last one that was trained.
             own |= {"data_mean": sampling.data_mean, "eps": sampling.sigma_min**2, "steps_per_level": 3}
-        elif sampling is not None:
+        elif isinstance(sampling, SamplingSettings):
             own |= {"sampler": "langevin", "eps": sampling.eps, "steps_per_level": sampling.num_steps}
             own["denoise"] = sampling.denoise
         super().__init__(run, images, **own | values)

@@ -59,9 +59,14 @@ def annealed_langevin_dynamics(
             step_size=step_size,
             num_steps=num_steps,
             randn_like=randn_like,
-            callback=callback and (lambda step, level=level: callback(step._replace(level=level))),
+            callback=callback and _at_level(callback, level),
         )
     return denoising_step(score_fn, x, sigma) if denoise else x
+
+
+def _at_level(callback: Callback, level: int) -> Callback:
+    """A callback that is told of the level, whose steps know of no other."""
+    return lambda step: callback(step._replace(level=level))
 
 
 @torch.no_grad()
