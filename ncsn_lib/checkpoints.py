@@ -42,6 +42,8 @@ class Checkpoint(NamedTuple):
     """The tensors that training needs to go on."""
     path: Path
     """The folder it was read from."""
+    images: str | None = None
+    """What tells the images that it was trained on from others."""
 
 
 def save_checkpoint(
@@ -51,6 +53,7 @@ def save_checkpoint(
     recipe: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     training: Mapping[str, Tensor],
+    images: str | None = None,
     keep: int = 2,
 ) -> Path:
     """Write a checkpoint atomically and delete all but the newest `keep`.
@@ -64,6 +67,7 @@ def save_checkpoint(
         recipe: the recipe's fields, JSON-serialisable.
         weights: the averaged network's state dict.
         training: the tensors that training needs to go on.
+        images: what tells the images that it was trained on from others, by `ncsn_lib.data.fingerprint`.
         keep: how many checkpoints stay.
 
     Returns:
@@ -80,6 +84,7 @@ def save_checkpoint(
         "format": FORMAT,
         "step": step,
         "recipe": dict(recipe),
+        "images": images,
         "torch": torch.__version__,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
@@ -131,7 +136,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if hashlib.sha256(content).hexdigest() != record["sha256"][name]:
             raise CheckpointError(f"{path / name} is damaged: its SHA-256 is not the recorded one{_other(path)}")
         tensors[name] = load(content)
-    return Checkpoint(record["step"], record["recipe"], tensors[WEIGHTS], tensors[TRAINING], path)
+    return Checkpoint(record["step"], record["recipe"], tensors[WEIGHTS], tensors[TRAINING], path, record.get("images"))
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, Any], *, exact: bool = False) -> None:

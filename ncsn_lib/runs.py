@@ -21,6 +21,7 @@ from ncsn_lib.checkpoints import (
     save_model,
 )
 from ncsn_lib.checks import check_count
+from ncsn_lib.data import fingerprint
 from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.files import write_file
 from ncsn_lib.recipes import SOURCES
@@ -114,7 +115,8 @@ def train_recipe(
     check_shares(settings.batch_size, processes.size, accumulate)
     images = own_images(recipe) if images is None else images
     check_images(recipe, images)
-    state = start_or_resume(recipe, folder, device)
+    source = fingerprint(images) if isinstance(images, Tensor) else None
+    state = start_or_resume(recipe, folder, device, source)
     if on_gpu:
         for network in (state.network, state.ema.module):
             network.to(memory_format=torch.channels_last)
@@ -130,7 +132,7 @@ def train_recipe(
             losses.append((state.step, loss))
             if state.step % checkpoint_every == 0 or state.step == settings.num_steps:
                 if processes.rank == 0:
-                    _save(recipe, folder, state, losses, keep, quality)
+                    _save(recipe, folder, state, losses, source, keep, quality)
                 losses.clear()
             if callback is not None:
                 callback(state, loss)
@@ -138,7 +140,7 @@ def train_recipe(
         raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
     if state.step < settings.num_steps:
         if losses and processes.rank == 0:
-            _save(recipe, folder, state, losses, keep, quality)
+            _save(recipe, folder, state, losses, source, keep, quality)
         processes.wait()
         raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")
     return Run(state.ema.module.eval(), recipe, state.step)
@@ -149,6 +151,7 @@ def _save(
     folder: Path,
     state: TrainingState,
     losses: list[tuple[int, float]],
+    source: str | None,
     keep: int,
     quality: Quality | None,
 ) -> None:
@@ -157,7 +160,8 @@ def _save(
     with name_last_checkpoint(folder, folder / "loss.csv"):
         _append_rows(folder / "loss.csv", ("step", "loss"), losses)
     weights, training = state.ema.module.state_dict(), state.tensors()
-    save = partial(save_checkpoint, step=state.step, recipe=recipe.to_dict(), weights=weights, training=training)
+    fields = recipe.to_dict()
+    save = partial(save_checkpoint, step=state.step, recipe=fields, weights=weights, training=training, images=source)
     save(folder, keep=keep)
     if quality is not None and state.step % quality.every == 0:
         value = quality.measure(Run(state.ema.module.eval(), recipe, state.step))
@@ -199,11 +203,22 @@ def check_images(recipe: Recipe, images: Data) -> None:
         check_batch_size(recipe.training.batch_size, len(images))
 
 
-def start_or_resume(recipe: Recipe, folder: Path, device: str | torch.device = "cpu") -> TrainingState:
+def start_or_resume(
+    recipe: Recipe, folder: Path, device: str | torch.device = "cpu", source: str | None = None
+) -> TrainingState:
     """The training state of the folder's last checkpoint, or a fresh one where there is none.
 
+    Args:
+        recipe: what is trained.
+        folder: where its checkpoints are.
+        device: where to train.
+        source: the `fingerprint` of the images; None where it is not known.
+
+    Returns:
+        The state, its network on the device.
+
     Raises:
-        ValueError: the checkpoint is of other settings; the message names them.
+        ValueError: the checkpoint is of other settings, which the message names, or of other images.
         CheckpointError: the checkpoint cannot be read.
     """
     state = TrainingState.start(recipe.build_network().to(device), recipe.training)
@@ -215,6 +230,11 @@ def start_or_resume(recipe: Recipe, folder: Path, device: str | torch.device = "
             raise ValueError(
                 f"{checkpoint.path} is of another run: {'; '.join(different)}; "
                 "choose another folder, or the same settings"
+            )
+        if None not in (source, checkpoint.images) and source != checkpoint.images:
+            raise ValueError(
+                f"{checkpoint.path} was trained on other images, {checkpoint.images}, not {source}; choose another "
+                "folder, or the same images"
             )
         state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
     return state
