@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ from ncsn_lib.files import discard_abandoned, discard_folder, whole_or_nothing, 
 
 FORMAT = "ncsn_lib checkpoint 1"
 MODEL_FORMAT = "ncsn_lib model 1"
-M = TypeVar("M", bound=nn.Module)
 WEIGHTS, TRAINING, RECORD = "network.safetensors", "training.safetensors", "checkpoint.json"
 
 
@@ -215,7 +214,7 @@ def save_network(network: nn.Module, path: str | Path, **settings: Any) -> None:
     save_model(Path(path), network.state_dict(), {"kind": "network", "settings": settings}, exact=True)
 
 
-def load_network(path: str | Path, build: Callable[..., M], device: str | torch.device = "cpu") -> M:
+def load_network(path: str | Path, build: Callable[..., nn.Module], device: str | torch.device = "cpu") -> nn.Module:
     """The network that `save_network` stored.
 
     Args:

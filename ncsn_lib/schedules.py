@@ -119,18 +119,21 @@ def suggest_sigmas(
     *,
     sigma_min: float = 0.01,
     overlap: float = 0.5,
+    max_ratio: float = 10 ** (2 / 9),
     num_examples: int = 2000,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """A ladder for a data set (Song & Ermon 2020, Techniques 1 and 2).
 
     The largest level is the largest distance between two examples, so that noise joins any two of them; the number of
-    levels is the smallest whose neighbours share at least `overlap` of their noise, by `level_overlap`.
+    levels is the smallest whose neighbours share at least `overlap` of their noise, by `level_overlap`, and are at most
+    `max_ratio` apart. The latter counts in few dimensions, where Technique 2, which speaks of many, allows any ratio.
 
     Args:
         images: (N, *D) examples, N at least 2, in the units that the network sees.
         sigma_min: the smallest level sigma_L, in the units of the images; at 0.01 the noise is invisible in [0, 1].
         overlap: the share of noise that neighbouring levels have in common, above 0 and at most 0.99.
+        max_ratio: of a level and the next, above 1; by default that of the ladder of 2019, 10 levels from 1 to 0.01.
         num_examples: on how many of the examples, drawn at random, the distance is measured; at least 2.
         generator: draws them; torch's global one by default.
 
@@ -147,6 +150,8 @@ def suggest_sigmas(
     check_count("num_examples", num_examples, minimum=2)
     if not 0 < check_number("overlap", overlap) <= 0.99:
         raise ValueError(f"overlap must be above 0 and at most 0.99, got {overlap}; the paper advises 0.5")
+    if not check_number("max_ratio", max_ratio) > 1:
+        raise ValueError(f"max_ratio must be above 1, got {max_ratio}")
     chosen = torch.randperm(len(images), generator=generator)[:num_examples].to(images.device)
     some = images[chosen].flatten(1)
     sigma_max, dim = torch.cdist(some, some).max().item(), some.shape[1]
@@ -157,7 +162,10 @@ def suggest_sigmas(
         ratio = (first / last) ** (1 / (num_levels - 1))
         return level_overlap(torch.tensor([ratio, 1.0], dtype=torch.float64), dim).item()
 
-    return geometric_sigmas(sigma_max, sigma_min, 2 + bisect.bisect_left(range(2, 100_000), overlap, key=share))
+    apart = 1 + math.ceil(math.log(first / last) / math.log(max_ratio))
+    return geometric_sigmas(
+        sigma_max, sigma_min, max(apart, 2 + bisect.bisect_left(range(2, 100_000), overlap, key=share))
+    )
 
 
 def suggest_step_size(sigmas: Tensor, num_steps: int) -> float:

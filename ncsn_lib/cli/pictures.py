@@ -14,8 +14,9 @@ from ncsn_lib.files import whole_or_nothing, write_array, write_file
 from ncsn_lib.sampling import to_bytes
 
 
-def write_images(images: Tensor, out: Path, *, columns: int | None = None) -> None:
+def write_images(images: Tensor, out: str | Path, *, columns: int | None = None) -> None:
     """Write images (N, C, H, W) as a grid (.png) or as their array (.npy)."""
+    out = Path(out)
     if out.suffix == ".npy":
         write_array(out, images.numpy())
         return
