@@ -13,7 +13,7 @@ endif
 
 help:
 	@echo "make book     set up .venv and build the book, every chapter executed, into _build/html"
-	@echo "make test     set up and run every check: ruff, pytest, the strict build, a browser, nbval"
+	@echo "make test     set up and run every check: ruff, mypy, pytest, the strict build, a browser, nbval"
 	@echo "make lab      open the chapters in JupyterLab, as copies of yours"
 	@echo "make lab RESTORE=05_langevin_dynamics  a chapter as it was; yours is kept beside it"
 	@echo "make serve    show the built book on localhost"

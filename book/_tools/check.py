@@ -3,7 +3,7 @@
     python book/_tools/check.py              all of them
     python book/_tools/check.py NAME ...     these, for example: lint unit
 
-lint, format: ruff.              drift: each notebook holds its chapter's text.   unit: the library's tests.
+lint: ruff and mypy.   format: ruff.   drift: each notebook holds its chapter's text.   unit: the library's tests.
 notebooks: nbval executes every notebook and compares.    book: the strict build, of what nbval executed.
 pages: the labs and every built page in a browser.
 
@@ -67,7 +67,7 @@ def stages():
     ]
     nbval += ["-p", "keep_outputs", "--dist", "loadfile", "--no-loadscope-reorder"]  # whole notebooks, in this order
     return {
-        "lint": Stage([PYTHON, "-m", "ruff", "check", "."]),
+        "lint": Stage([PYTHON, "book/_tools/lint.py"]),
         "format": Stage([PYTHON, "-m", "ruff", "format", "--check", "."]),
         "drift": Stage([PYTHON, "book/_tools/refresh.py", "--check"]),
         "notebooks": Stage(pytest_command("notebooks", *nbval, *notebooks), ("lint", "format"), True),

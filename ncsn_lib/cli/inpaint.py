@@ -51,8 +51,8 @@ def run(argv: Sequence[str]) -> int:
     recipe, argv = take_recipe("inpaint", argv)
     title = f"inpaint {recipe.name}"
     options, trained = load_with_settings(title, recipe, InpaintOptions(), argv, _check)
-    shape = trained.recipe.image_shape
-    mask = find_mask(options.mask, shape[1:], options.seed)
+    _, height, width = trained.recipe.image_shape
+    mask = find_mask(options.mask, (height, width), options.seed)
     images = load_test_images(trained.recipe, options.data)
     generator = torch.Generator().manual_seed(options.seed)
     chosen = unit_images(images[torch.randperm(len(images), generator=generator)[: options.num]])
@@ -61,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
     total = len(known) * settings.num_calls(trained.recipe.noise.num_levels)
     with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
         done = inpaint_run(trained, known, mask, seed=options.seed, renoise=options.renoise, callback=bar.update)
-    done = done.view(len(chosen), options.completions, *shape)
+    done = done.view(len(chosen), options.completions, *known.shape[1:])
     if options.out.suffix == ".npy":
         write_images(done, options.out)
     else:

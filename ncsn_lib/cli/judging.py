@@ -39,10 +39,8 @@ class JudgingOptions(RunOptions):
 class Subject(NamedTuple):
     """Images to look at, or the run that will draw them."""
 
-    images: Tensor | None
-    """(N, C, H, W), or None where the run draws them."""
-    run: Run | None
-    """The run, or None where the images are given."""
+    source: Tensor | Run
+    """The images (N, C, H, W), or the run."""
     origin: dict[str, Any]
     """Where they come from, for the record."""
 
@@ -55,7 +53,7 @@ def find_subject(options: JudgingOptions, recipe: Recipe, num: int) -> Subject:
         images = read_images(options.images)
         if len(images) < num:
             raise UserError(f"{options.images} holds {len(images)} images, fewer than --num {num}")
-        return Subject(images[:num], None, {"images": str(options.images), "num_images": num, "denoised": None})
+        return Subject(images[:num], {"images": str(options.images), "num_images": num, "denoised": None})
     folder = run_folder(options, recipe)
     recipe.sampler  # noqa: B018 - raises before anything is loaded
     run = load_run(folder, find_device(options))
@@ -68,19 +66,19 @@ def find_subject(options: JudgingOptions, recipe: Recipe, num: int) -> Subject:
         "sampling": asdict(run.recipe.sampler),
         "denoised": getattr(run.recipe.sampler, "denoise", None),
     }
-    return Subject(None, run, origin)
+    return Subject(run, origin)
 
 
 def draw(subject: Subject, options: JudgingOptions, title: str) -> Tensor:
     """(N, C, H, W) the subject's images, drawn now where a run draws them."""
     from tqdm.auto import tqdm
 
-    if subject.run is None:
-        return subject.images
-    num, recipe = subject.origin["num_images"], subject.run.recipe
-    total = num * recipe.calls_per_sample()
+    source, num = subject.source, subject.origin["num_images"]
+    if isinstance(source, Tensor):
+        return source
+    total = num * source.recipe.calls_per_sample()
     with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
-        return sample_run(subject.run, num, seed=options.seed, batch_size=options.batch_size, callback=bar.update)
+        return sample_run(source, num, seed=options.seed, batch_size=options.batch_size, callback=bar.update)
 
 
 def read_images(path: Path) -> Tensor:
@@ -106,8 +104,9 @@ def find_references(options: JudgingOptions, recipe: Recipe, subject: Subject, s
 
     Without --data they are the split of the data set by name that the run was trained on, "train" by default.
     """
-    dataset = subject.run.recipe.dataset if subject.run else recipe.dataset
-    shape = subject.run.recipe.image_shape if subject.run else tuple(subject.images.shape[1:])
+    source = subject.source
+    dataset = source.recipe.dataset if isinstance(source, Run) else recipe.dataset
+    shape = source.recipe.image_shape if isinstance(source, Run) else tuple(source.shape[1:])
     if options.data is not None:
         if split is not None:
             raise UserError(f"--split {split} goes with a data set by name: give its images by --data alone")

@@ -17,6 +17,7 @@ from ncsn_lib.files import write_result
 from ncsn_lib.metrics.classes import classify_images
 from ncsn_lib.metrics.neighbours import nearest_neighbours
 from ncsn_lib.provenance import provenance
+from ncsn_lib.runs import Run
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def run(argv: Sequence[str]) -> int:
     check_count("k", options.k)
     subject = find_subject(options, recipe, options.num)
     references, name = find_references(options, recipe, subject, None)
-    if subject.run is not None and options.data is not None and name != subject.run.recipe.dataset:
-        raise UserError(f"the run was trained on {subject.run.recipe.dataset}, not on {name}")
+    if isinstance(subject.source, Run) and options.data is not None and name != subject.source.recipe.dataset:
+        raise UserError(f"the run was trained on {subject.source.recipe.dataset}, not on {name}")
     if options.k > len(references):
         raise UserError(f"--k must be at most the number of training images, {len(references)}, got {options.k}")
     classifier, about = find_classifier(options, recipe, references)
@@ -55,13 +56,13 @@ def run(argv: Sequence[str]) -> int:
     rows = [images[:, None], references[indices]]  # (N, 1, C, H, W), (N, k, C, H, W)
     said = f"nearest in pixels at {distances[:, 0].min():.3g} to {distances[:, 0].max():.3g}"
     if classifier is not None:
-        features = [classify_images(classifier, part)[0] for part in (images, references)]
-        distances, indices = nearest_neighbours(*features, options.k)
+        features, known = (classify_images(classifier, part)[0] for part in (images, references))
+        distances, indices = nearest_neighbours(features, known, options.k)
         result["in_features"] = about | {"indices": indices.tolist(), "distances": distances.tolist()}
         rows.append(references[indices])
         said += f", in the classifier's features at {distances[:, 0].min():.3g} to {distances[:, 0].max():.3g}"
-    rows = torch.cat(rows, dim=1)  # (N, 1 + k or 1 + 2k, C, H, W)
-    write_images(rows.flatten(0, 1), options.out, columns=rows.shape[1])
+    table = torch.cat(rows, dim=1)  # (N, 1 + k or 1 + 2k, C, H, W)
+    write_images(table.flatten(0, 1), options.out, columns=table.shape[1])
     record = options.out.with_suffix(".json")
     command = shlex.join(["python", "-m", "ncsn_lib", "neighbours", *argv])
     write_result(record, result | {"provenance": provenance(command, find_device(options))})

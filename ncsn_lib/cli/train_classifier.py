@@ -72,17 +72,16 @@ def data_name(name: str, path: Path | None, label: str | None) -> str:
 
 def read_splits(name: str, options: TrainClassifierOptions) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test images, of the same shape and classes."""
-    if (options.data is None) != (options.test_data is None):
+    if options.data is None and options.test_data is None:
+        if options.data_label is not None:
+            raise UserError(f"--data-label {options.data_label!r} says what the images of --data are: give them, too")
+        train, test = DATASETS[name]("train"), DATASETS[name]("test")
+        names = (f"{name} (train)", f"{name} (test)")
+    elif options.data is None or options.test_data is None:
         raise UserError("--data and --test-data go together: give both, or neither")
-    if options.data is None and options.data_label is not None:
-        raise UserError(f"--data-label {options.data_label!r} says what the images of --data are: give them, too")
-    if options.data is None:
-        (train, test), names = (
-            (DATASETS[name](split) for split in ("train", "test")),
-            (f"{name} (train)", f"{name} (test)"),
-        )
     else:
-        (train, test), names = map(load_images, (options.data, options.test_data)), (options.data, options.test_data)
+        train, test = load_images(options.data), load_images(options.test_data)
+        names = (str(options.data), str(options.test_data))
     for what, ours, theirs in [
         ("shape", tuple(train.images.shape[1:]), tuple(test.images.shape[1:])),
         ("number of classes", len(train.labels.unique()), len(test.labels.unique())),

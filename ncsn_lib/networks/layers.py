@@ -126,10 +126,11 @@ class ResidualBlock(nn.Module):
         downsample: bool = False,
     ):
         super().__init__()
-        halve = downsample and dilation == 1
+        self.conv2: nn.Module
+        self.shortcut: nn.Module | None
         self.conv1 = conv3x3(in_channels, in_channels, dilation=dilation)
         self.normalize2 = make_norm(in_channels)
-        if halve:
+        if downsample and dilation == 1:
             self.conv2 = MeanPooledConv(in_channels, out_channels, 3)
             self.shortcut = MeanPooledConv(in_channels, out_channels, 1)
         else:
@@ -176,13 +177,13 @@ class MultiResolutionFusion(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor], labels: Tensor | None, size: torch.Size) -> Tensor:
         """Inputs (B, C_k, H_k, W_k) -> (B, C, *size)."""
-        total = 0
+        resized = []
         for x, norm, conv in zip(inputs, self.norms, self.convs, strict=True):
             h = conv(norm(x, labels))
             if h.shape[2:] != size:  # resizing to its own size would be a copy
                 h = F.interpolate(h, size=size, mode="bilinear", align_corners=True)
-            total = total + h
-        return total
+            resized.append(h)
+        return sum(resized[1:], resized[0])
 
 
 class ChainedResidualPooling(nn.Module):

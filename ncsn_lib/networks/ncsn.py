@@ -29,6 +29,8 @@ class NCSN(RefineNet):
         ValueError: a ladder that does not decrease, `channels` below 1, `ngf` below 2.
     """
 
+    sigmas: Tensor
+
     def __init__(self, sigmas: Tensor, channels: int, ngf: int):
         num_levels = len(check_sigmas(sigmas))
 

@@ -25,6 +25,8 @@ class NCSNv2(RefineNet):
         ValueError: a ladder that does not decrease, `channels` below 1, `ngf` below 2.
     """
 
+    sigmas: Tensor
+
     def __init__(self, sigmas: Tensor, channels: int, ngf: int):
         super().__init__(
             channels,

@@ -1,5 +1,7 @@
 """The network of Fig. 1: a residual encoder and decoder that knows no noise level."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -73,14 +75,14 @@ class ResidualUnit(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, resize: str = ""):
         super().__init__()
-        down = {"stride": 2 if resize == "down" else 1, "padding": 1}
-        first = nn.Conv2d(in_channels, out_channels, 3, **down)
-        second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 3, **down) if resize else nn.Identity()
+        down = partial(nn.Conv2d, kernel_size=3, stride=2 if resize == "down" else 1, padding=1)
+        first = down(in_channels, out_channels)
+        second: nn.Module = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.shortcut: nn.Module = down(in_channels, out_channels) if resize else nn.Identity()
         if resize == "up":
-            up = {"stride": 2, "padding": 1, "output_padding": 1}
-            second = nn.ConvTranspose2d(out_channels, out_channels, 3, **up)
-            self.shortcut = nn.ConvTranspose2d(in_channels, out_channels, 3, **up)
+            up = partial(nn.ConvTranspose2d, kernel_size=3, stride=2, padding=1, output_padding=1)
+            second = up(out_channels, out_channels)
+            self.shortcut = up(in_channels, out_channels)
         self.main = nn.Sequential(first, nn.GroupNorm(8, out_channels), nn.ELU(), second, nn.GroupNorm(8, out_channels))
 
     def forward(self, x: Tensor) -> Tensor:

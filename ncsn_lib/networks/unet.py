@@ -117,6 +117,8 @@ class UNet(nn.Module):
 class SigmaEmbedding(nn.Module):
     """Features of the noise level: sines and cosines of log sigma, then a small MLP; (B,) -> (B, features)."""
 
+    frequencies: Tensor
+
     def __init__(self, features: int):
         super().__init__()
         # Periods from 2 pi / 16 to 2 pi * 4 in log sigma: the finest tells neighbouring levels apart, the
@@ -168,6 +170,6 @@ class Attention(nn.Module):
 
 def zero_init(layer: nn.Module) -> nn.Module:
     """Set a layer's weight and bias to zero, so that its branch starts as nothing."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
     return layer
