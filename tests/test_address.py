@@ -162,6 +162,7 @@ OTHERS = {
     "a/course",
     "someone/a-book",
     "toshas/torch-fidelity",
+    "zalandoresearch/fashion-mnist",
 }  # examples, and what we use
 
 

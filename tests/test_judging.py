@@ -35,7 +35,7 @@ def test_train_classifier_measures_what_it_stores(classifier):
     assert record["num_test_images"] == 360
     assert record["settings"]["num_epochs"] == 2
     assert record["command"].startswith("python -m ncsn_lib train-classifier digits --training.num-epochs 2")
-    assert set(record["versions"]) == {"python", "torch"}
+    assert set(record["versions"]) == {"python", "torch", "ncsn_lib"}
 
 
 def two_classes(folder, size=(8, 8), seed=0):

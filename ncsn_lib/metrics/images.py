@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ncsn_lib.checks import check_examples, check_like
+from ncsn_lib.checks import check_examples, check_floating, check_like
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
@@ -24,10 +24,12 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
         ValueError: features of different shape, or fewer than two of a set.
     """
     check_examples(x)
+    check_floating("y", y)
+    x, y = x.double(), y.double()
     check_like("y", y, (len(y), *x.shape[1:]), x)
     if min(len(x), len(y)) < 2:
         raise ValueError(f"x and y must hold two examples or more, got {len(x)} and {len(y)}")
-    x, y = x.flatten(1).double(), y.flatten(1).double()
+    x, y = x.flatten(1), y.flatten(1)
     cov_x, cov_y = torch.atleast_2d(torch.cov(x.T)), torch.atleast_2d(torch.cov(y.T))
     # tr (C_x C_y)^(1/2) through the symmetric C_x^(1/2) C_y C_x^(1/2), which has the same eigenvalues.
     values, vectors = torch.linalg.eigh(cov_x)
