@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import hypothesis
@@ -48,9 +49,16 @@ def run(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "digits")
 
 
+def build(folder, kind):
+    """Make an sdist or a wheel of a folder, in it."""
+    command = f"from setuptools import build_meta; build_meta.build_{kind}('.')"
+    done = subprocess.run([sys.executable, "-c", command], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
-    """The folder of a wheel, unpacked; it is made of a copy of the sources, since setuptools leaves files in them."""
+    """The folder of a wheel, unpacked, that is made from an sdist, which is made from a copy of the sources."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     shutil.copytree(ROOT / "ncsn_lib", source / "ncsn_lib", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -58,10 +66,14 @@ def installed(tmp_path_factory):
     for name in ("tests", "book"):  # which stand beside the library, and are not to be packed
         (source / name).mkdir()
         (source / name / "__init__.py").write_text("")
-    command = "from setuptools import build_meta; build_meta.build_wheel('.')"
-    done = subprocess.run([sys.executable, "-c", command], cwd=source, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = source.glob("*.whl")
+    build(source, "sdist")
+    (archive,) = source.glob("*.tar.gz")
+    unpacked = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(archive) as file:
+        file.extractall(unpacked, filter="data")
+    (own,) = unpacked.iterdir()
+    build(own, "wheel")
+    (wheel,) = own.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(target)
     return target
