@@ -129,6 +129,8 @@ def test_in_a_kernel_it_fetches_what_is_missing_or_fails_in_one_line(web, studen
         assert "\n" not in line
 
 
+EXTRAS = ("cli", "labs", "metrics", "plot")
+"""What a chapter takes of the library's."""
 TORCHES = [
     ("torch", "2.8.0+cu126", ""),
     ("torch", "2.10.0+cu126", ""),
@@ -142,9 +144,8 @@ def needed():
     """What the library needs in a notebook besides these two, each in the oldest version that will do."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [
-        re.match(r"([\w-]+)>=([\d.]+)", line) for line in project["dependencies"] + extras["labs"] + extras["metrics"]
-    ]
+    lines = project["dependencies"] + [line for name in ("data", *EXTRAS) for line in extras[name]]
+    wanted = [re.match(r"([\w-]+)>=([\d.]+)", line) for line in lines if not line.startswith("ncsn_lib")]
     return [(match[1].replace("-", "_"), match[2], "") for match in wanted if match[1] not in ("torch", "torchvision")]
 
 
@@ -234,7 +235,7 @@ def comes_with(name, extras, found):
     return found
 
 
-def test_what_a_chapter_imports_comes_with_the_library_and_the_two_extras():
+def test_what_a_chapter_imports_comes_with_the_library_and_its_extras():
     names = set()
     for page in chapters():
         cells = [cell.source for cell in jupytext.read(page).cells if cell.cell_type == "code"]
@@ -243,7 +244,7 @@ def test_what_a_chapter_imports_comes_with_the_library_and_the_two_extras():
                 names |= {node.module} if isinstance(node, ast.ImportFrom) else {alias.name for alias in node.names}
     outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"ncsn_lib"}
     assert {"torch", "torch_fidelity", "IPython"} <= outside
-    installed = comes_with("ncsn_lib", ("labs", "metrics"), set())
+    installed = comes_with("ncsn_lib", EXTRAS, set())
     packages = packages_distributions()
     assert [name for name in outside if not {canonicalize_name(p) for p in packages[name]} & installed] == []
 
@@ -251,7 +252,11 @@ def test_what_a_chapter_imports_comes_with_the_library_and_the_two_extras():
 def test_binder_installs_the_library_as_it_lies_here_in_the_versions_of_the_lock():
     folder = ROOT / ".binder"
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert lines[1:] == [f"--extra-index-url {setup.CPU_INDEX}", "-c ../requirements.lock", "-e .[labs,metrics]"]
+    assert lines[1:] == [
+        f"--extra-index-url {setup.CPU_INDEX}",
+        "-c ../requirements.lock",
+        "-e .[cli,labs,metrics,plot]",
+    ]
     assert "ncsn_lib[cli,labs,metrics,plot] @" in first_cell([], None)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     python = (folder / "runtime.txt").read_text().strip().removeprefix("python-")
