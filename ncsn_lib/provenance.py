@@ -28,14 +28,18 @@ def version() -> str:
 
 def commit() -> str | None:
     """The library's commit in git, with "+changes" where its files are not as committed; None where git has none."""
-    folder = Path(__file__).parent
     try:
-        asked = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--match=", "--dirty=+changes"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=30)
-        tracked = subprocess.run([*asked[:3], "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
+        return _git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == tracked.returncode == 0 else None
+
+
+def _git(*words: str) -> str:
+    """What git says in the library's folder; an error where it has nothing to say."""
+    command, folder = ["git", *words], Path(__file__).parent
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
 
 def provenance(command: str, device: str | torch.device = "cpu") -> dict[str, Any]:

@@ -287,7 +287,7 @@ def _rebuild_run(path: Path, fields: dict, step: int, weights: dict[str, Tensor]
         recipe = Recipe.from_dict(fields)
         network = recipe.build_network()
         network.load_state_dict(weights)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path} does not fit this version of ncsn_lib: {error}") from error
     return Run(network.to(device).eval(), recipe, step)
 

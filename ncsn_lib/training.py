@@ -358,7 +358,7 @@ class _Step:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what, where = ("loss", objective.explain(state.network, self.x, self.draws))
             if math.isfinite(loss):
-                what, where = "gradient's length", _find_bad_gradient(state.network, objective, self.x, self.draws)
+                what, where = "gradient's length", self._find_bad_gradient(state.network, objective, settings)
             raise NonFiniteLossError(
                 f"the {what} is {norm if math.isfinite(loss) else loss} at step {state.step}: {where}; "
                 f"lower the learning rate ({settings.learning_rate}), or look at the images"
@@ -369,14 +369,17 @@ class _Step:
         self.stops = stops > 0
         return loss
 
-
-def _find_bad_gradient(network: nn.Module, objective: Objective, x: Tensor, draws: Draws) -> str:
-    """In words, which weights have a gradient that is not finite."""
-    network.zero_grad()
-    objective.loss(network, x, draws).backward()
-    gradients = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
-    bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
-    return f"the gradient of {', '.join(bad[:3])}" + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+    def _find_bad_gradient(self, network: nn.Module, objective: Objective, settings: TrainingSettings) -> str:
+        """In words, which weights have a gradient that is not finite."""
+        network.zero_grad()
+        with torch.autocast(self.x.device.type, torch.bfloat16, enabled=settings.bfloat16):
+            loss = objective.loss(network, self.x, self.draws)
+        loss.backward()
+        gradients = {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
+        bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+        if not bad:
+            return "each weight's gradient is finite, the sum of their squares is not"
+        return f"the gradient of {', '.join(bad[:3])}" + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
 
 
 def draw_batch(
@@ -408,8 +411,7 @@ def _batches(
     """The examples (B, *D) of each step from `start` on."""
     take = take or examples_of
     if isinstance(data, DataLoader):
-        loaded = itertools.chain.from_iterable(itertools.repeat(data))
-        for item in itertools.islice(loaded, settings.num_steps - start):
+        for item in itertools.islice(_epochs(data), settings.num_steps - start):
             x = take(item)
             check_examples(unit_images(x))
             if len(x) != settings.batch_size:
@@ -425,6 +427,19 @@ def _batches(
             if step == start:
                 check_examples(unit_images(x))
             yield x
+
+
+def _epochs(loader: DataLoader[Any]) -> Iterator[Any]:
+    """What a loader hands out, again and again; `ValueError` when it hands out nothing."""
+    while True:
+        item = None
+        for item in loader:
+            yield item
+        if item is None:
+            raise ValueError(
+                "the loader hands out no batch: drop_last=True leaves none of fewer examples than a batch, "
+                "and a stream that has ended does not begin again"
+            )
 
 
 def examples_of(item: Any) -> Tensor:

@@ -233,6 +233,22 @@ def test_an_infinite_gradient_under_a_finite_loss(max_grad_norm):
         assert torch.equal(value, before[name])
 
 
+class Wide(torch.nn.Module):
+    """A score of 0 whose gradient is finite, and the square of it is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(4))
+
+    def forward(self, x, sigma):
+        return 1e30 * self.weight.sum() * x
+
+
+def test_a_gradient_whose_square_overflows():
+    with pytest.raises(ArithmeticError, match="length is inf at step 0: each weight's gradient is finite, the sum of"):
+        train(Wide(), torch.rand(24, 3), OBJECTIVES["denoising"], SETTINGS)
+
+
 class Dropping(torch.nn.Module):
     """A network with draws of its own."""
 

@@ -40,9 +40,11 @@ def test_provenance_names_the_commit(tmp_path):
     assert said() == "None\n"
     subprocess.run([*git, "init", "-q"], check=True)
     assert said() == "None\n"
-    subprocess.run([*git, "add", "ncsn_lib"], check=True)
+    (tmp_path / "other.txt").write_text("")
+    subprocess.run([*git, "add", "ncsn_lib", "other.txt"], check=True)
     subprocess.run([*git, "commit", "-qm", "all"], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / "other.txt").write_text("changed")  # a file of others
     assert said() == f"{head[:12]}\n"
     (tmp_path / "ncsn_lib" / "py.typed").write_text("changed")
     assert said() == f"{head[:12]}+changes\n"

@@ -67,6 +67,15 @@ class Stream(IterableDataset):
         return iter(POINTS)
 
 
+class Ended(Stream):
+    """A stream that can be read once: four batches, where the settings ask for five steps."""
+
+    points = iter(POINTS)
+
+    def __iter__(self):
+        return self.points
+
+
 class DictDataset(Dicts, torch.utils.data.Dataset):
     """The same, as torch has it."""
 
@@ -111,6 +120,12 @@ def test_data_that_cannot_be_trained_on():
     loader = DataLoader(TensorDataset(POINTS), batch_size=5)
     with pytest.raises(ValueError, match="batch has 5 examples, the settings ask for 4; give it batch_size=4"):
         trained_on(loader)
+    for nothing in [
+        DataLoader(TensorDataset(POINTS), batch_size=99, drop_last=True),
+        DataLoader(Ended(), batch_size=4),
+    ]:
+        with pytest.raises(ValueError, match="the loader hands out no batch: drop_last=True leaves none"):
+            trained_on(nothing)
     with pytest.raises(ValueError, match="several processes need the same batches: hand over the DataLoader's data"):
         trained_on(DataLoader(TensorDataset(POINTS), batch_size=4), processes=Processes(0, 2))
 
