@@ -11,6 +11,7 @@ from torch import Tensor
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas
+from ncsn_lib.words import some
 
 EXPECTED = (
     "a checkpoint.pth of the authors' NCSN (a list: network, Adam) "
@@ -93,7 +94,7 @@ def _network_state(path: Path, content) -> dict[str, Tensor]:
         # The average is taken of the parameters; the ladder is none.
         if ema.keys() != state.keys() - {"sigmas"}:
             odd = sorted(ema.keys() ^ (state.keys() - {"sigmas"}))
-            raise _refuse(path, f"EMA weights of other tensors than the network's: {_some(odd)}")
+            raise _refuse(path, f"EMA weights of other tensors than the network's: {some(odd, 4)}")
         state |= ema
     return state
 
@@ -116,7 +117,7 @@ def _describe(path: Path, state: dict[str, Tensor], sigmas: Tensor | None):
     first = state.get("begin_conv.weight")
     if first is None or first.ndim != 4 or first.shape[0] < 2 or first.shape[1] < 1:
         shape = "no" if first is None else f"a {tuple(first.shape)}"
-        raise _refuse(path, f"{shape} begin_conv.weight among {len(state)} tensors: {_some(list(state))}")
+        raise _refuse(path, f"{shape} begin_conv.weight among {len(state)} tensors: {some(state, 4)}")
     ngf, channels = first.shape[:2]
     if "normalizer.embed.weight" in state:
         embedding = state["normalizer.embed.weight"]
@@ -133,7 +134,7 @@ def _describe(path: Path, state: dict[str, Tensor], sigmas: Tensor | None):
             return NCSNv2, channels, ngf, check_sigmas(state["sigmas"] if sigmas is None else sigmas)
         except ValueError as error:
             raise _refuse(path, f"a ladder of noise levels that is none ({error})") from error
-    raise _refuse(path, f"neither network's norms among {len(state)} tensors: {_some(list(state))}")
+    raise _refuse(path, f"neither network's norms among {len(state)} tensors: {some(state, 4)}")
 
 
 def _check_tensors(path: Path, network: str, state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -146,13 +147,7 @@ def _check_tensors(path: Path, network: str, state: dict[str, Tensor], expected:
         if name in state and name != "sigmas" and state[name].shape != tensor.shape
     ]
     if missing or unexpected or misshapen:
-        raise _refuse(path, f"nearly {network}, but {_some(missing + unexpected + misshapen)}")
-
-
-def _some(names: list[str], limit: int = 4) -> str:
-    """The first few of `names`, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(str, names[:limit])) + more
+        raise _refuse(path, f"nearly {network}, but {some(missing + unexpected + misshapen, 4)}")
 
 
 def _type(value) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from ncsn_lib.data.cache import Allocate, DecodedImages, cache_folder, cached_images
-from ncsn_lib.data.folders import LabelledImages, labelled, list_files, reason_of, state_of
+from ncsn_lib.data.folders import LabelledImages, labelled, list_files, state_of
 from ncsn_lib.data.transforms import unit_images
 from ncsn_lib.extras import need
+from ncsn_lib.words import reason_of
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",

@@ -5,7 +5,6 @@ import functools
 import hashlib
 import io
 import os
-import re
 import stat
 import struct
 import warnings
@@ -23,6 +22,7 @@ from torch import Tensor
 from ncsn_lib.checks import check_count
 from ncsn_lib.data.cache import Allocate, DecodedImages, cached_images
 from ncsn_lib.extras import need
+from ncsn_lib.words import counted, reason_of, shown, some
 
 GREY_MODES = ("1", "L", "LA")
 WIDE_MODES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535), "I;16": (65_535,), "I;16B": (65_535,)}
@@ -55,14 +55,15 @@ class ImageFolder(LabelledImages):
     @property
     def summary(self) -> str:
         """How many images of which classes, where from, and the files passed over, with the reason, in one line."""
-        told = f"{shown(self.path)}: {_count(len(self.labels), 'image')} of {_count(len(self.classes), 'class', 'es')}"
+        classes = counted(len(self.classes), "class", "classes")
+        told = f"{shown(self.path)}: {counted(len(self.labels), 'image')} of {classes}"
         if set(self.classes) != {"."}:
-            told += f" ({_some(self.classes)})"
+            told += f" ({some(self.classes)})"
         if self.others:
             endings = sorted({os.path.splitext(name)[1].lower() or "no ending" for name in self.others})
-            told += f"; passed over: {_count(len(self.others), 'file')} of other types ({_some(endings)})"
+            told += f"; passed over: {counted(len(self.others), 'file')} of other types ({some(endings)})"
         if self.broken:
-            told += f"; left out: {_count(len(self.broken), 'image')} that cannot be read ({_some(self.broken)})"
+            told += f"; left out: {counted(len(self.broken), 'image')} that cannot be read ({some(self.broken)})"
         return told
 
 
@@ -123,7 +124,7 @@ def load_images(
         source = state_of(path, pictures, size=size, skip_broken=skip_broken, background=background)
         decoded = cached_images(cache, f"{path.name[:40]}-{source['place']}", source, decode)
     if broken := decoded.broken:
-        told = f"{shown(path)}: {len(broken)} images cannot be read and are left out, first {shown(broken[0])}"
+        told = f"{shown(path)}: {counted(len(broken), 'image')} cannot be read, left out; first {shown(broken[0])}"
         warnings.warn(told, stacklevel=2)
     loaded = ImageFolder(*labelled(decoded))
     loaded.path, loaded.broken = path, broken
@@ -205,17 +206,6 @@ def fingerprint(data: Tensor | str | Path) -> str:
 def labelled(decoded: DecodedImages) -> LabelledImages:
     """Decoded images as tensors."""
     return LabelledImages(torch.from_numpy(decoded.images), torch.tensor(decoded.labels))
-
-
-def shown(name: str | Path) -> str:
-    """A file's name as it can be printed: in one line, and whatever its bytes are."""
-    return str(name).encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
-
-
-def reason_of(error: Exception) -> str:
-    """What an error says, in one line."""
-    told = re.sub(r" <_io.* at 0x\w+>", "", str(error))  # a file without a name, as Pillow tells of it
-    return " ".join(told.split())[:200] or type(error).__name__
 
 
 def _walk(folder: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[ListedFile]:
@@ -359,14 +349,6 @@ def _pillow(module: str) -> Any:
 
 def _evenly(total: int, count: int) -> np.ndarray:
     return np.linspace(0, total - 1, min(total, count)).astype(np.int64)
-
-
-def _count(number: int, word: str, plural: str = "s") -> str:
-    return f"{number:,} {word}{plural if number != 1 else ''}"
-
-
-def _some(words: Sequence[str], count: int = 5) -> str:
-    return ", ".join(map(shown, words[:count])) + ", ..." * (len(words) > count)
 
 
 def _digest(parts: Any) -> str:
