@@ -104,7 +104,7 @@ def test_a_broken_picture(capsys, pictures, tmp_path):
     argv = ["train", "digits", "--steps", "1", "--batch-size", "4", "--network.widths", "8"]
     argv += ["--run-dir", str(tmp_path / "run"), "--data", str(pictures)]
     assert "the image 4.png cannot be read" in fails(capsys, *argv)
-    with pytest.warns(UserWarning, match=r"1 image that cannot be read left out, first 4\.png"):
+    with pytest.warns(UserWarning, match=r"1 image left out, which cannot be read, first 4\.png"):
         assert main([*argv, "--skip-broken"]) == 0
 
 

@@ -475,7 +475,7 @@ def test_a_broken_image_is_named_or_skipped(pictures, content):
     path = finish()
     with pytest.raises(ValueError, match=r"the image cat/2\.png cannot be read"):
         load_images(path)
-    with pytest.warns(UserWarning, match=r"1 image that cannot be read left out, first cat/2\.png"):
+    with pytest.warns(UserWarning, match=r"1 image left out, which cannot be read, first cat/2\.png"):
         assert load_images(path, skip_broken=True).labels.tolist() == [0, 1]
 
 

@@ -134,7 +134,7 @@ def test_a_damaged_cache_is_made_anew(pictures, tmp_path, suffix, damage):
 def test_left_out_images_are_told_of_each_time(pictures, tmp_path):
     path = pictures(broken=True)
     for _ in range(2):
-        with pytest.warns(UserWarning, match=r"1 image that cannot be read left out, first a/2\.png"):
+        with pytest.warns(UserWarning, match=r"1 image left out, which cannot be read, first a/2\.png"):
             loaded = load_images(path, cache=tmp_path / "cache", skip_broken=True)
         assert loaded.labels.tolist() == [0, 0, 1, 1, 1]
 
