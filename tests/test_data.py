@@ -663,7 +663,7 @@ def test_the_line_that_says_what_was_found(pictures):
     (folder / "cat/2.png").write_bytes(b"no image")
     (folder / "readme").touch()
     path = finish()
-    with pytest.warns(UserWarning, match="are left out"):
+    with pytest.warns(UserWarning, match="left out, which cannot be read"):
         summary = load_images(path, skip_broken=True).summary
     assert summary == (
         f"{path}: 2 images of 2 classes (cat, dog); passed over: 2 files of other types (.txt, no ending); "
