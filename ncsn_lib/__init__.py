@@ -4,6 +4,9 @@ Here is what most programs begin with; the rest is found by its module: `ncsn_li
 `.distributions`, `.data`, `.networks`, `.metrics`, `.classifiers`, `.sampling`, `.show`.
 """
 
+from ncsn_lib import starting  # noqa: F401 - first, since what follows takes seconds
+
+# isort: split
 from ncsn_lib.author_checkpoints import load_author_checkpoint
 from ncsn_lib.checkpoints import load_network, save_network
 from ncsn_lib.data import load_digits, load_images, load_mnist

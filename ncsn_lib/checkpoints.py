@@ -4,13 +4,14 @@ A checkpoint is a folder `step-00001200` with three files: `network.safetensors`
 sample from and to share), `training.safetensors` (everything else that training needs to go on), and
 `checkpoint.json` (step, recipe, versions, and the SHA-256 of all three).
 
-A model to share is two files, `NAME.safetensors` with the weights in 16 bits and `NAME.json` with what is known of
-it, and the SHA-256 of both.
+A model to share is two files, `NAME.safetensors` with the weights in 16 bits and `NAME.safetensors.json` with what is
+known of it, and the SHA-256 of both.
 """
 
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,22 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ncsn_lib.files import discard_abandoned, discard_folder, whole_or_nothing, write_file
+from ncsn_lib.files import (
+    check_replaces,
+    discard_abandoned,
+    discard_folder,
+    record_path,
+    remedy_of,
+    whole_or_nothing,
+    write_file,
+)
+from ncsn_lib.words import reason_of
 
 FORMAT = "ncsn_lib checkpoint 1"
 MODEL_FORMAT = "ncsn_lib model 1"
 WEIGHTS, TRAINING, RECORD = "network.safetensors", "training.safetensors", "checkpoint.json"
+OWN_NAME = re.compile(r"step-\d{8,}")
+"""The names of checkpoints; nothing else in a run's folder is ever deleted."""
 
 
 class CheckpointError(Exception):
@@ -109,7 +121,7 @@ def name_last_checkpoint(folder: Path, target: Path) -> Iterator[None]:
     except OSError as error:
         last = list_checkpoints(folder)
         raise CheckpointError(
-            f"could not save {target}: {error.strerror or error}; free some space or choose another folder. "
+            f"could not save {target}: {error.strerror or error}; {remedy_of(error)}. "
             + (f"The last good checkpoint is {last[-1]}" if last else "There is no earlier checkpoint")
         ) from error
 
@@ -129,10 +141,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     from safetensors.torch import load
 
     path = Path(path)
-    record = _read_record(path)
+    record = read_record(path)
     tensors = {}
     for name in (WEIGHTS, TRAINING):
-        content = _read(path / name, _other(path))
+        content = _read(path / name, path)
         if hashlib.sha256(content).hexdigest() != record["sha256"][name]:
             raise CheckpointError(f"{path / name} is damaged: its SHA-256 is not the recorded one{_other(path)}")
         tensors[name] = load(content)
@@ -146,18 +158,21 @@ def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, A
     `load_model` refuses.
 
     Args:
-        path: the file of the weights, `NAME.safetensors`; the record goes to `NAME.json`. A missing folder is made.
+        path: the file of the weights, `NAME.safetensors`; the record goes to `NAME.safetensors.json`. A missing folder
+            is made.
         weights: a state dict. Floating-point tensors are rounded to float16, the others stay as they are.
         record: what is known of the model, JSON-serialisable.
         exact: leave the weights as they are.
 
     Raises:
-        ValueError: another suffix, or a weight that float16 cannot hold, above 65,504 or not finite.
+        ValueError: another suffix, a weight that float16 cannot hold, above 65,504 or not finite, or a file in the
+            record's place that is no record of a model.
         CheckpointError: the disk is full or not writable.
     """
     from safetensors.torch import save
 
     path = _model_path(path)
+    check_replaces(record_path(path), format=MODEL_FORMAT)
     kept = dict(weights)
     for name, value in weights.items():
         if value.is_floating_point() and not exact:
@@ -167,21 +182,19 @@ def save_model(path: Path, weights: Mapping[str, Tensor], record: Mapping[str, A
     content = save(_contiguous(kept))
     entry = {**record, "format": MODEL_FORMAT, "sha256": {"weights": hashlib.sha256(content).hexdigest()}}
     entry["sha256"]["record"] = _record_hash(entry, "record")
-    files = {path: content, path.with_suffix(".json"): (json.dumps(entry, indent=2) + "\n").encode()}
+    files = {path: content, record_path(path): (json.dumps(entry, indent=2) + "\n").encode()}
     try:
         for file, data in files.items():
             write_file(file, data)
     except OSError as error:
-        raise CheckpointError(
-            f"could not save {path}: {error.strerror or error}; free some space or choose another folder"
-        ) from error
+        raise CheckpointError(f"could not save {path}: {error.strerror or error}; {remedy_of(error)}") from error
 
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_model` wrote, every byte of it checked against its SHA-256 before use.
 
     Args:
-        path: the file of the weights, `NAME.safetensors`, with `NAME.json` beside it.
+        path: the file of the weights, `NAME.safetensors`, with `NAME.safetensors.json` beside it.
 
     Returns:
         The weights by name, those of 16 bits as float32, on the CPU; and the record.
@@ -193,9 +206,9 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors.torch import load
 
     path = _model_path(path)
-    remedy = "; fetch or make both files again"
-    record = _parse_record(_read(path.with_suffix(".json"), remedy), path.with_suffix(".json"), MODEL_FORMAT, remedy)
-    content = _read(path, remedy)
+    remedy, file = "; fetch or make both files again", record_path(path)
+    record = _parse_record(_read(file), file, MODEL_FORMAT, remedy)
+    content = _read(path)
     if hashlib.sha256(content).hexdigest() != record["sha256"].get("weights"):
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the recorded one{remedy}")
     halves = (torch.float16, torch.bfloat16)
@@ -204,7 +217,7 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_network(network: nn.Module, path: str | Path, **settings: Any) -> None:
-    """Store any network with what builds it again, as `NAME.safetensors` and `NAME.json`.
+    """Store any network with what builds it again, as `NAME.safetensors` and `NAME.safetensors.json`.
 
     Args:
         network: any module; its weights are stored as they are.
@@ -241,8 +254,7 @@ def load_network(path: str | Path, build: Callable[..., nn.Module], device: str 
         network = build(**record["settings"])
         network.load_state_dict(weights)
     except (RuntimeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path} does not fit the network that is built for it: {reason}") from error
+        raise CheckpointError(f"{path} does not fit the network that is built for it: {reason_of(error)}") from error
     return network.to(device).eval()
 
 
@@ -255,11 +267,13 @@ def _model_path(path: Path) -> Path:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in a run's folder, oldest first."""
-    return sorted(path for path in Path(folder).glob("step-*") if path.is_dir())
+    own = (path for path in Path(folder).glob("step-*") if OWN_NAME.fullmatch(path.name) and path.is_dir())
+    return sorted(own, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    return _parse_record(_read(path / RECORD, _other(path)), path / RECORD, FORMAT, _other(path), RECORD)
+def read_record(path: Path) -> dict[str, Any]:
+    """A checkpoint's record, step and recipe among its entries, without its tensors; errors as of `load_checkpoint`."""
+    return _parse_record(_read(path / RECORD, path), path / RECORD, FORMAT, _other(path), RECORD)
 
 
 def _parse_record(content: bytes, file: Path, form: str, remedy: str, own: str = "record") -> dict[str, Any]:
@@ -271,7 +285,9 @@ def _parse_record(content: bytes, file: Path, form: str, remedy: str, own: str =
     if not isinstance(record, dict) or "format" not in record:
         raise CheckpointError(f"{file} is no {form.split()[1]} of ncsn_lib: it has no format{remedy}")
     if record["format"] != form:
-        raise CheckpointError(f"{file} has format {record['format']!r}, this version reads {form!r}{remedy}")
+        told = f"{file} has format {record['format']!r}, this version reads {form!r}"
+        is_newer = re.fullmatch(form.rstrip("0123456789") + r"\d+", str(record["format"]))
+        raise CheckpointError(told + ("; read it with the version of ncsn_lib that wrote it" if is_newer else remedy))
     hashes = record.get("sha256")
     if not isinstance(hashes, dict) or hashes.get(own) != _record_hash(record, own):
         raise CheckpointError(f"{file} is damaged: its SHA-256 is not the recorded one{remedy}")
@@ -284,11 +300,15 @@ def _record_hash(record: Mapping[str, Any], own: str = RECORD) -> str:
     return hashlib.sha256(json.dumps({**record, "sha256": hashes}, sort_keys=True).encode()).hexdigest()
 
 
-def _read(path: Path, remedy: str) -> bytes:
+def _read(path: Path, checkpoint: Path | None = None) -> bytes:
+    """A file's content; where it is missing from a checkpoint, the message says from which one to go on."""
     try:
         return path.read_bytes()
-    except OSError as error:
+    except FileNotFoundError as error:
+        remedy = _other(checkpoint) if checkpoint else "; a model is two files, fetch or make both again"
         raise CheckpointError(f"cannot read {path}: {error.strerror}{remedy}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}; make it readable, or copy it here") from error
 
 
 def _other(path: Path) -> str:

@@ -97,3 +97,11 @@ def check_count(name: str, value: SupportsIndex, minimum: int = 1) -> int:
                 return count
             raise ValueError(f"{name} must be at least {minimum}, got {count}")
     raise TypeError(f"{name} must be an int, got {value!r}")
+
+
+def check_seed(name: str, value: SupportsIndex) -> int:
+    """Return `value` as an int if it can seed a generator, from 0 to 2^63 - 1; raise otherwise."""
+    seed = check_count(name, value, minimum=0)
+    if seed >= 2**63:
+        raise ValueError(f"{name} must be below 2^63, got {seed}")
+    return seed

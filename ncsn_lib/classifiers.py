@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from ncsn_lib.checkpoints import CheckpointError, load_model, save_model
-from ncsn_lib.checks import check_count, check_not_negative, check_positive
+from ncsn_lib.checks import check_count, check_not_negative, check_positive, check_seed
 from ncsn_lib.data import LabelledImages, random_flip, random_shift, unit_images
 from ncsn_lib.networks.classifier import Classifier
 
@@ -42,7 +42,7 @@ class ClassifierSettings:
         check_positive("learning_rate", self.learning_rate)
         check_not_negative("weight_decay", self.weight_decay)
         check_count("max_shift", self.max_shift, minimum=0)
-        check_count("seed", self.seed, minimum=0)
+        check_seed("seed", self.seed)
 
     def num_steps(self, num_images: int) -> int:
         """Optimiser steps in all; the images left over by an epoch's last whole batch wait for the next order."""
@@ -132,7 +132,7 @@ def check_labelled_images(data: LabelledImages) -> None:
 
 
 def save_classifier(path: Path, classifier: Classifier, record: dict[str, Any]) -> None:
-    """Store a classifier as `NAME.safetensors` in 16 bits, with a record `NAME.json`.
+    """Store a classifier as `NAME.safetensors` in 16 bits, with a record `NAME.safetensors.json`.
 
     Args:
         path: the file of the weights.

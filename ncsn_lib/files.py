@@ -1,20 +1,26 @@
-"""Files and folders written whole or not at all."""
+"""Files and folders: written whole or not at all, never in place of another's, and kept to one process."""
 
 import contextlib
+import errno
 import io
 import json
 import os
+import platform
+import re
 import shutil
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-UNFINISHED = ".unfinished-"
-"""What the name begins with of whatever is not yet whole."""
+from ncsn_lib.words import reason_of
+
+UNFINISHED = re.compile(r"\.unfinished-[0-9a-f]{12}-(.+)")
+"""The name of whatever is not yet whole, with the name that it will have."""
 
 
 @contextlib.contextmanager
@@ -62,8 +68,9 @@ def discard_abandoned(folder: Path, *, kind: str = "", age: float = 86_400.0) ->
         kind: what the names of the finished files begin with; all by default.
         age: seconds for which they have not changed; what is younger may still be written.
     """
-    for left in folder.glob(f"{UNFINISHED}*"):
-        if kind in left.name and time.time() - left.stat().st_mtime >= age:
+    for left in folder.glob(".unfinished-*"):
+        unfinished = UNFINISHED.fullmatch(left.name)
+        if unfinished and unfinished[1].startswith(kind) and time.time() - left.lstat().st_mtime >= age:
             delete(left)
 
 
@@ -93,9 +100,93 @@ def write_array(path: Path, array: np.ndarray) -> None:
     write_file(path, buffer.getvalue())
 
 
+def record_path(path: Path) -> Path:
+    """Where the record of a file stands: beside it, by its whole name, so that no two files share one."""
+    return path.with_name(f"{path.name}.json")
+
+
+def check_replaces(path: Path, **marks: str) -> None:
+    """Raise `ValueError` unless there is no file at `path`, or a JSON object with these entries, which may be replaced.
+
+    Args:
+        path: where a record will be written.
+        marks: what shows that the one that is there is of the same kind.
+    """
+    try:
+        there = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError):
+        there = None
+    if not isinstance(there, dict) or any(there.get(name) != mark for name, mark in marks.items()):
+        kind = " and ".join(f"{name} {mark!r}" for name, mark in marks.items())
+        raise ValueError(f"{path} is there and has not the {kind}: it is left alone; choose another name, or move it")
+
+
+def remedy_of(error: OSError) -> str:
+    """What to do about a file that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space or choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "make it writable or choose another folder"
+    return "choose another folder"
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write a file that is not worth an interruption: where that cannot be done, a warning says so."""
+    try:
+        write_file(path, content)
+    except OSError as error:
+        warnings.warn(f"{path} could not be written ({reason_of(error)}); the run goes on without it", stacklevel=2)
+
+
+def set_aside(path: Path, reason: BaseException) -> None:
+    """Rename a file that was changed by others, with a warning; nothing in it is lost.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    number = 1
+    while (kept := path.with_name(f"{path.name}.odd-{number}")).exists():
+        number += 1
+    path.rename(kept)
+    told = f"{path} is not as it was written ({reason_of(reason)}): it is kept as {kept.name}, and a new one begun"
+    warnings.warn(told, stacklevel=2)
+
+
+@contextlib.contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process for as long as the context lasts; it is made if missing.
+
+    The system frees `.lock` when the process ends, however it ends; `.locked-by` says which one it is.
+
+    Raises:
+        OSError: another process has it, which the message names, or the folder cannot be written.
+    """
+    import filelock
+
+    lock, holder = filelock.FileLock(folder / ".lock"), folder / ".locked-by"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        write_file(holder, f"process {os.getpid()} on {platform.node()}".encode())
+    except filelock.Timeout as error:
+        other = holder.read_text() if holder.exists() else "another process"
+        raise OSError(f"{folder} is in use by {other}; wait for it, stop it, or choose another folder") from error
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+        lock.release()
+        remedy = remedy_of(error) if isinstance(error, OSError) else "choose another folder"
+        raise OSError(f"the folder {folder} cannot be written ({reason_of(error)}); {remedy}") from error
+    try:
+        yield
+    finally:
+        delete(holder)
+        lock.release()
+
+
 def _beside(path: Path) -> Path:
     """A name in the same folder, with the same ending, that nobody else is given."""
-    return path.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:12]}-{path.name}")
+    return path.with_name(f".unfinished-{uuid.uuid4().hex[:12]}-{path.name}")
 
 
 def _flush(path: Path) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncsn_lib.checks import check_seed
+
 Generators = torch.Generator | Sequence[torch.Generator]
 """One generator for a batch, or one for each of its examples."""
 RandnLike = Callable[[Tensor], Tensor]
@@ -26,7 +28,7 @@ def sample_generators(
     """A random generator for each sample, so that a sample is the same in a batch of any size.
 
     Args:
-        seed: of them all, at least 0.
+        seed: of them all, from 0 to 2^63 - 1.
         num: how many samples.
         first: the number of the first of them.
         device: where the samples are drawn; another kind of device gives other draws.
@@ -34,6 +36,7 @@ def sample_generators(
     Returns:
         Their `num` generators, to be handed to a sampler as `generator`.
     """
+    check_seed("seed", seed)
     return [_generator((seed, SAMPLES, number), torch.device(device)) for number in range(first, first + num)]
 
 

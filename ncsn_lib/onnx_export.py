@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ncsn_lib.extras import need
-from ncsn_lib.files import whole_or_nothing, write_result
+from ncsn_lib.files import check_replaces, record_path, whole_or_nothing, write_result
 from ncsn_lib.runs import Run
 
 OPSET = 20
@@ -18,7 +18,7 @@ OPSET = 20
 
 
 def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
-    """Write a trained network as `NAME.onnx` in 32 bits, and `NAME.json` with its recipe and a record.
+    """Write a trained network as `NAME.onnx` in 32 bits, and `NAME.onnx.json` with its recipe and a record.
 
     The graph takes `x` (B, C, H, W) and `sigma` (B,) and returns `score` (B, C, H, W), float32, for any B.
 
@@ -28,7 +28,7 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
         record: what else is known of it, JSON-serialisable: where it comes from, how long it took.
 
     Raises:
-        ValueError: a path of another suffix, or a recipe of points.
+        ValueError: a path of another suffix, a recipe of points, or another file in the record's place.
         ImportError: onnx or onnxscript is missing.
     """
     path = Path(path)
@@ -36,6 +36,7 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
         raise ValueError(f"the file must end in .onnx, got {path.name}")
     if len(run.recipe.image_shape) != 3:
         raise ValueError(f"the recipe {run.recipe.name} is of points {run.recipe.image_shape}; images are exported")
+    check_replaces(record_path(path), kind="onnx")
     for package in ("onnx", "onnxscript"):
         need(package, "export", "an .onnx")
     sigmas = run.recipe.noise.sigmas()
@@ -56,4 +57,4 @@ def export_onnx(run: Run, path: Path, record: Mapping[str, Any]) -> None:
             verbose=False,
         )
     own = {"kind": "onnx", "step": run.step, "recipe": run.recipe.to_dict(), "sigmas": sigmas.tolist()}
-    write_result(path.with_suffix(".json"), {**record, **own, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+    write_result(record_path(path), {**record, **own, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})

@@ -1,7 +1,11 @@
 """A recipe carried out in a folder: train it, go on with it, load what it made."""
 
+import contextlib
 import csv
 import io
+import json
+import math
+import time
 from collections.abc import Callable, Mapping, Sized
 from functools import partial
 from pathlib import Path
@@ -16,14 +20,14 @@ from ncsn_lib.checkpoints import (
     list_checkpoints,
     load_checkpoint,
     load_model,
-    name_last_checkpoint,
     save_checkpoint,
     save_model,
 )
 from ncsn_lib.checks import check_count
 from ncsn_lib.data import fingerprint
 from ncsn_lib.distributed import ALONE, Processes
-from ncsn_lib.files import write_file
+from ncsn_lib.files import claim, discard_folder, set_aside, write_beside
+from ncsn_lib.provenance import provenance
 from ncsn_lib.recipes import SOURCES
 from ncsn_lib.records import differences
 from ncsn_lib.settings import Recipe
@@ -77,14 +81,18 @@ def train_recipe(
     accumulate: int = 1,
     processes: Processes = ALONE,
     on_gpu: bool = False,
+    fresh: bool = False,
+    command: str = "ncsn_lib.train_recipe",
     stop: Callable[[], bool] | None = None,
     quality: Quality | None = None,
     callback: Callable[[TrainingState, float], None] | None = None,
 ) -> Run:
     """Train a recipe in a folder, from its last checkpoint if it has one.
 
-    Writes `loss.csv`, a checkpoint every so many steps, and one at the end; and `quality.csv` and the best checkpoint
-    in `best`, where a measure of quality is given.
+    Writes a checkpoint every so many steps and one at the end; beside them `loss.csv`, `run.json` (what was run, where,
+    and how many seconds the steps took), and, where a measure of quality is given, `quality.csv` and the best
+    checkpoint in `best`. Whatever becomes of the files beside them, the checkpoints are written. A run that has ended,
+    or that was cut, goes on with another number of steps, if they are more than it has done.
 
     Args:
         recipe: what to do.
@@ -96,6 +104,8 @@ def train_recipe(
         accumulate: parts into which a process cuts its share of the batch; more need less memory.
         processes: who trains; the first one writes.
         on_gpu: lay the network out as a GPU wants it (channels last) and compile it; the first step takes minutes.
+        fresh: delete the folder's checkpoints, the best one and the measurements first.
+        command: what is run, for `run.json`.
         stop: is asked at each step whether to save and end.
         quality: is measured at some of the checkpoints, of which the best one stays.
         callback: is called after each step with the state and the step's loss.
@@ -106,6 +116,7 @@ def train_recipe(
     Raises:
         ValueError: the folder holds a run of other settings, or images of another shape.
         CheckpointError: a checkpoint that cannot be read or written.
+        OSError: a folder that cannot be written, or in which another process trains.
         NonFiniteLossError: the loss is NaN or infinite; the message names the last good checkpoint.
         TrainingInterrupted: `stop` said so; the last checkpoint holds the step at which it did.
     """
@@ -116,58 +127,110 @@ def train_recipe(
     images = own_images(recipe) if images is None else images
     check_images(recipe, images)
     source = fingerprint(images) if isinstance(images, Tensor) else None
-    state = start_or_resume(recipe, folder, device, source)
-    if on_gpu:
-        for network in (state.network, state.ema.module):
-            network.to(memory_format=torch.channels_last)
-        state.network.compile()
-    if isinstance(images, Tensor) and images.nbytes <= KEPT_ON_DEVICE:
-        images = images.to(device)
-    steps = training_steps(
-        state, images, recipe.objective(), settings, accumulate=accumulate, processes=processes, stop=stop
-    )
-    losses: list[tuple[int, float]] = []
-    try:
-        for loss in steps:
-            losses.append((state.step, loss))
-            if state.step % checkpoint_every == 0 or state.step == settings.num_steps:
-                if processes.rank == 0:
-                    _save(recipe, folder, state, losses, source, keep, quality)
-                losses.clear()
-            if callback is not None:
-                callback(state, loss)
-    except NonFiniteLossError as error:
-        raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
-    if state.step < settings.num_steps:
-        if losses and processes.rank == 0:
-            _save(recipe, folder, state, losses, source, keep, quality)
+    state = TrainingState.start(recipe.build_network().to(device), recipe.training)
+    with claim(folder) if processes.rank == 0 else contextlib.nullcontext():
+        if fresh and processes.rank == 0:
+            _discard_run(folder)
         processes.wait()
-        raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")
-    return Run(state.ema.module.eval(), recipe, state.step)
+        resume(state, recipe, folder, source)
+        if on_gpu:
+            for network in (state.network, state.ema.module):
+                network.to(memory_format=torch.channels_last)
+            state.network.compile()
+        if isinstance(images, Tensor) and images.nbytes <= KEPT_ON_DEVICE:
+            images = images.to(device)
+        files = _RunFiles(recipe, folder, state, source, keep, quality)
+        files.origin = {"processes": processes.size, "provenance": provenance(command, device)}
+        steps = training_steps(
+            state, images, recipe.objective(), settings, accumulate=accumulate, processes=processes, stop=stop
+        )
+        try:
+            for loss in steps:
+                files.losses.append((state.step, loss))
+                if state.step % checkpoint_every == 0 or state.step == settings.num_steps:
+                    files.save(processes)
+                if callback is not None:
+                    callback(state, loss)
+        except NonFiniteLossError as error:
+            raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
+        if state.step < settings.num_steps:
+            files.save(processes)
+            processes.wait()
+            raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")
+        return Run(state.ema.module.eval(), recipe, state.step)
 
 
-def _save(
-    recipe: Recipe,
-    folder: Path,
-    state: TrainingState,
-    losses: list[tuple[int, float]],
-    source: str | None,
-    keep: int,
-    quality: Quality | None,
-) -> None:
-    """Write the losses since the last checkpoint, a checkpoint, and the best one if this is it."""
-    # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
-    with name_last_checkpoint(folder, folder / "loss.csv"):
-        _append_rows(folder / "loss.csv", ("step", "loss"), losses)
-    weights, training = state.ema.module.state_dict(), state.tensors()
-    fields = recipe.to_dict()
-    save = partial(save_checkpoint, step=state.step, recipe=fields, weights=weights, training=training, images=source)
-    save(folder, keep=keep)
-    if quality is not None and state.step % quality.every == 0:
-        value = quality.measure(Run(state.ema.module.eval(), recipe, state.step))
-        if value < min((float(value) for _, value in read_rows(folder / "quality.csv")), default=float("inf")):
-            save(folder / "best", keep=1)
-        _append_rows(folder / "quality.csv", ("step", "quality"), [(state.step, value)])
+class _RunFiles:
+    """What a run writes in its folder: checkpoints, and beside them tables and a record, which never cost one."""
+
+    origin: dict[str, Any]
+    """The part of the record that does not change."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        state: TrainingState,
+        source: str | None,
+        keep: int,
+        quality: Quality | None,
+    ):
+        self.recipe, self.folder, self.state, self.keep, self.quality = recipe, folder, state, keep, quality
+        self.losses: list[tuple[int, float]] = []
+        self.save_checkpoint = partial(save_checkpoint, recipe=recipe.to_dict(), images=source)
+        earlier = read_run_record(folder) if state.step else {}
+        self.seconds, self.since = earlier.get("seconds", 0.0), earlier.get("counted_from_step", state.step)
+        self.begun = time.perf_counter()
+
+    def save(self, processes: Processes) -> None:
+        """Write the losses since the last checkpoint, and a checkpoint; the first process does, the others go on."""
+        rows = self.losses.copy()
+        self.losses.clear()
+        if processes.rank or not rows:
+            return
+        # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
+        _append_rows(self.folder / "loss.csv", ("step", "loss"), rows)
+        self._checkpoint(self.folder, self.keep)
+        spent = {"step": self.state.step, "seconds": round(self.seconds + time.perf_counter() - self.begun, 3)}
+        record = spent | {"counted_from_step": self.since} | self.origin
+        write_beside(self.folder / "run.json", (json.dumps(record, indent=1) + "\n").encode())
+        if self.quality is not None and self.state.step % self.quality.every == 0:
+            self._measure(self.quality)
+
+    def _checkpoint(self, folder: Path, keep: int) -> None:
+        weights, training = self.state.ema.module.state_dict(), self.state.tensors()
+        self.save_checkpoint(folder, step=self.state.step, weights=weights, training=training, keep=keep)
+
+    def _measure(self, quality: Quality) -> None:
+        """Measure the network as it stands, and keep it where it is the best so far."""
+        table, step = self.folder / "quality.csv", self.state.step
+        value = quality.measure(Run(self.state.ema.module.eval(), self.recipe, step))
+        if value < min((found for _, found in _rows_before(table, step)), default=math.inf):
+            self._checkpoint(self.folder / "best", keep=1)
+        _append_rows(table, ("step", "quality"), [(step, value)])
+
+
+def _discard_run(folder: Path) -> None:
+    """Delete a run's checkpoints and measurements, and nothing else that lies in its folder."""
+    for checkpoint in [*list_checkpoints(folder), *list_checkpoints(folder / "best")]:
+        discard_folder(checkpoint)
+    for name in ("loss.csv", "quality.csv", "run.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def read_run_record(folder: Path) -> dict[str, Any]:
+    """What `run.json` says of a run; nothing where it is missing or, set aside with a warning, where it was changed."""
+    path = folder / "run.json"
+    try:
+        record = json.loads(path.read_bytes())
+        if not isinstance(record, dict) or not isinstance(record.get("seconds"), int | float):
+            raise ValueError("it has no number of seconds")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        set_aside(path, error)
+        return {}
+    return record
 
 
 def own_images(recipe: Recipe) -> Tensor:
@@ -203,33 +266,33 @@ def check_images(recipe: Recipe, images: Data) -> None:
         check_batch_size(recipe.training.batch_size, len(images))
 
 
-def start_or_resume(
-    recipe: Recipe, folder: Path, device: str | torch.device = "cpu", source: str | None = None
-) -> TrainingState:
-    """The training state of the folder's last checkpoint, or a fresh one where there is none.
+def resume(state: TrainingState, recipe: Recipe, folder: Path, source: str | None = None) -> None:
+    """Set a fresh training state to the folder's last checkpoint, if there is one.
 
     Args:
-        recipe: what is trained.
-        folder: where its checkpoints are.
-        device: where to train.
+        state: of the recipe's network; changed in place.
+        recipe: what is trained; its number of steps may be another than the checkpoint's.
+        folder: where the checkpoints are.
         source: the `fingerprint` of the images; None where it is not known.
 
-    Returns:
-        The state, its network on the device.
-
     Raises:
-        ValueError: the checkpoint is of other settings, which the message names, or of other images.
+        ValueError: the checkpoint is of other settings, which the message names, of other images, or of more steps.
         CheckpointError: the checkpoint cannot be read.
     """
-    state = TrainingState.start(recipe.build_network().to(device), recipe.training)
     saved = list_checkpoints(folder)
     if saved:
         checkpoint = load_checkpoint(saved[-1])
-        different = differences(checkpoint.recipe, recipe.to_dict())
+        planned = checkpoint.recipe["training"] | {"num_steps": recipe.training.num_steps}
+        different = differences(checkpoint.recipe | {"training": planned}, recipe.to_dict())
         if different:
             raise ValueError(
                 f"{checkpoint.path} is of another run: {'; '.join(different)}; "
                 "choose another folder, or the same settings"
+            )
+        if recipe.training.num_steps < checkpoint.step:
+            raise ValueError(
+                f"num_steps must be at least the {checkpoint.step} steps that {checkpoint.path} has done, "
+                f"got {recipe.training.num_steps}"
             )
         if None not in (source, checkpoint.images) and source != checkpoint.images:
             raise ValueError(
@@ -237,7 +300,6 @@ def start_or_resume(
                 "folder, or the same images"
             )
         state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
-    return state
 
 
 def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
@@ -254,6 +316,9 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
         CheckpointError: there is none, or it cannot be read.
     """
     path = Path(path)
+    if path.is_file() and path.suffix != ".safetensors":
+        other = "; the authors' files are read by ncsn_lib.load_author_checkpoint" if path.suffix == ".pth" else ""
+        raise CheckpointError(f"{path} is no run: name a run's folder, or a .safetensors that `export` wrote{other}")
     if path.suffix == ".safetensors":
         weights, record = load_model(path)
         if record.get("kind") != "run":
@@ -267,7 +332,7 @@ def load_run(path: Path, device: str | torch.device = "cpu") -> Run:
 
 
 def export_run(run: Run, path: Path, record: Mapping[str, Any]) -> None:
-    """Write a trained network to share: `NAME.safetensors` in 16 bits, and `NAME.json` with its recipe and a record.
+    """Write a trained network to share: `NAME.safetensors` in 16 bits, and its recipe and a record beside it.
 
     Args:
         run: the network, its recipe and its step.
@@ -300,9 +365,21 @@ def read_rows(path: Path) -> list[tuple[int, str]]:
         return [(int(step), value) for step, value in list(csv.reader(file))[1:]]
 
 
+def _rows_before(path: Path, step: int) -> list[tuple[int, float]]:
+    """A table's rows up to a step; none where it was changed by others, when it is set aside with a warning.
+
+    Raises:
+        OSError: it cannot be set aside.
+    """
+    try:
+        return [(row, float(value)) for row, value in read_rows(path) if row < step]
+    except (OSError, ValueError, csv.Error) as error:
+        set_aside(path, error)
+        return []
+
+
 def _append_rows(path: Path, header: tuple[str, str], rows: list[tuple[int, float]]) -> None:
     """Add steps to a run's table, dropping what an interrupted run wrote of the same steps."""
-    kept = [row for row in read_rows(path) if not rows or row[0] < rows[0][0]]
     table = io.StringIO(newline="")
-    csv.writer(table).writerows([header, *kept, *rows])
-    write_file(path, table.getvalue().encode())
+    csv.writer(table).writerows([header, *_rows_before(path, rows[0][0]), *rows])
+    write_beside(path, table.getvalue().encode())

@@ -12,9 +12,14 @@ from ncsn_lib.generators import noise_source, sample_generators
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.runs import Run
 from ncsn_lib.samplers import SamplerStep, inpaint
+from ncsn_lib.words import counted
 
 Progress = Callable[[int], None]
 """Is called after each call of the network with the number of images in the batch."""
+
+
+class NonFiniteSamplesError(ArithmeticError):
+    """Samples hold NaN or infinite values; the message says at which noise level they left the finite ones."""
 
 
 def sample_run(
@@ -44,16 +49,17 @@ def sample_run(
     Raises:
         ValueError: a recipe without a sampler, or a number below 1.
     """
-    score_fn = _reporting(_rounded(run.network) if bfloat16 else run.network, callback)
-    batches = []
+    score_fn, batches = _Watched(_rounded(run.network) if bfloat16 else run.network, callback), []
     for size in batch_sizes(num, batch_size):
         x, sigmas, generators = _begin(run, size, seed, first)
-        batches.append(run.recipe.sampler.sample(score_fn, x, sigmas, generator=generators).cpu())
+        batches.append(score_fn.checked(run.recipe.sampler.sample(score_fn, x, sigmas, generator=generators)))
         first += size
     return torch.cat(batches)
 
 
-def sample_trajectory(run: Run, num: int, *, num_frames: int = 50, seed: int = 0) -> Tensor:
+def sample_trajectory(
+    run: Run, num: int, *, num_frames: int = 50, seed: int = 0, callback: Progress | None = None
+) -> Tensor:
     """The way from noise to images: states of the sampler, evenly spaced over its steps.
 
     Args:
@@ -62,6 +68,7 @@ def sample_trajectory(run: Run, num: int, *, num_frames: int = 50, seed: int = 0
         num_frames: how many states, at least 2: the start, the end, and what lies between; fewer where the sampler has
             fewer.
         seed: of the starting points and the noise.
+        callback: is called after each call of the network with `num`.
 
     Returns:
         (F, num, C, H, W) states on the CPU, not clamped; the last are the images of `sample_run`.
@@ -81,8 +88,9 @@ def sample_trajectory(run: Run, num: int, *, num_frames: int = 50, seed: int = 0
             frames.append(step.x.cpu())
 
     start, sigmas, generators = _begin(run, num, seed)
-    end = run.recipe.sampler.sample(run.network, start, sigmas, generator=generators, callback=keep)
-    return torch.stack([start.cpu(), *frames, end.cpu()])
+    score_fn = _Watched(run.network, callback)
+    end = score_fn.checked(run.recipe.sampler.sample(score_fn, start, sigmas, generator=generators, callback=keep))
+    return torch.stack([start.cpu(), *frames, end])
 
 
 def interpolate_run(run: Run, num: int, *, seed: int = 0, callback: Progress | None = None) -> Tensor:
@@ -111,8 +119,8 @@ def interpolate_run(run: Run, num: int, *, seed: int = 0, callback: Progress | N
     def mixed(draws: Tensor) -> Tensor:
         return angles.cos() * draws[:1] + angles.sin() * draws[1:]
 
-    start, score_fn = 0.5 + mixed(ends - 0.5), _reporting(run.network, callback)
-    return run.recipe.sampler.sample(score_fn, start, sigmas, randn_like=lambda x: mixed(draw(x[:2]))).cpu()
+    start, score_fn = 0.5 + mixed(ends - 0.5), _Watched(run.network, callback)
+    return score_fn.checked(run.recipe.sampler.sample(score_fn, start, sigmas, randn_like=lambda x: mixed(draw(x[:2]))))
 
 
 def inpaint_run(
@@ -137,8 +145,9 @@ def inpaint_run(
     """
     settings = run.recipe.sampler.inpainting
     x, sigmas, generators = _begin(run, len(known), seed)
-    return inpaint(
-        _reporting(run.network, callback),
+    score_fn = _Watched(run.network, callback)
+    done = inpaint(
+        score_fn,
         x,
         known.to(x.device),
         mask.to(x.device),
@@ -148,7 +157,8 @@ def inpaint_run(
         denoise=settings.denoise,
         renoise=renoise,
         generator=generators,
-    ).cpu()
+    )
+    return score_fn.checked(done)
 
 
 def batch_sizes(num: int, batch_size: int) -> list[int]:
@@ -171,17 +181,32 @@ def _begin(run: Run, num: int, seed: int, first: int = 0) -> tuple[Tensor, Tenso
     return sampler.start((num, *run.recipe.image_shape), sigmas, generators), sigmas, generators
 
 
-def _reporting(score_fn: ScoreFn, callback: Progress | None) -> ScoreFn:
-    """A score function that says after each call how many images it was handed."""
-    if callback is None:
-        return score_fn
+class _Watched:
+    """A score function that reports each call, and notes at which noise level a state was not finite any more."""
 
-    def reporting(x: Tensor, sigma: Tensor) -> Tensor:
-        score = score_fn(x, sigma)
-        callback(len(x))
+    def __init__(self, score_fn: ScoreFn, callback: Progress | None = None):
+        self.score_fn, self.callback, self.left = score_fn, callback, torch.tensor(torch.nan)
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        score = self.score_fn(x, sigma)
+        # Noted on the device, so that a GPU need not wait for the host at each step.
+        left, fine = self.left.to(sigma), (x.isfinite() & score.isfinite()).all()
+        self.left = torch.where(left.isnan() & ~fine, sigma[0], left)
+        if self.callback is not None:
+            self.callback(len(x))
         return score
 
-    return reporting
+    def checked(self, samples: Tensor) -> Tensor:
+        """The samples on the CPU; `NonFiniteSamplesError` unless all their values are finite."""
+        samples = samples.cpu()
+        bad = int((~samples.isfinite()).flatten(1).any(1).sum())
+        if bad:
+            where = "after the last noise level" if self.left.isnan() else f"at the noise level {self.left.item():.4g}"
+            raise NonFiniteSamplesError(
+                f"of {counted(len(samples), 'sample')}, {bad} left the finite numbers, first {where}; "
+                "lower the step size eps, or train longer"
+            )
+        return samples
 
 
 def _rounded(network: torch.nn.Module) -> ScoreFn:

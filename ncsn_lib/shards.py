@@ -82,7 +82,10 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
         there = _read_record(path)
         different = sorted(name for name in record if there.get(name) != record[name])
         if different:
-            raise ValueError(f"{folder} holds other samples ({', '.join(different)} differ); choose another folder")
+            verb = "differs" if len(different) == 1 else "differ"
+            raise ValueError(f"{folder} holds other samples ({', '.join(different)} {verb}); choose another folder")
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise ValueError(f"{folder} holds files and no samples.json: they are left alone; choose another folder")
     else:
         write_result(path, record)
 

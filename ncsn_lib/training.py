@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from ncsn_lib.checks import check_count, check_examples, check_not_negative, check_positive
+from ncsn_lib.checks import check_count, check_examples, check_not_negative, check_positive, check_seed
 from ncsn_lib.data import dequantize, random_flip, unit_images
 from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.generators import step_generator
@@ -60,7 +60,7 @@ class TrainingSettings(Record):
         for name in ("num_steps", "batch_size"):
             check_count(name, getattr(self, name))
         check_count("warmup_steps", self.warmup_steps, minimum=0)
-        check_count("seed", self.seed, minimum=0)
+        check_seed("seed", self.seed)
         check_positive("learning_rate", self.learning_rate)
         if self.max_grad_norm is not None:
             check_positive("max_grad_norm", self.max_grad_norm)

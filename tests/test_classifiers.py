@@ -16,6 +16,7 @@ from ncsn_lib.classifiers import (
     train_classifier,
 )
 from ncsn_lib.data import LabelledImages, load_digits, load_mnist
+from ncsn_lib.files import record_path
 from ncsn_lib.metrics import class_shares, classify_images, frechet_distance, judge_images, sure_share
 from ncsn_lib.networks.classifier import Classifier
 
@@ -97,7 +98,7 @@ def test_what_is_no_classifier_is_refused(trained, tmp_path):
 
 
 def test_the_stored_mnist_classifier_is_as_good_as_its_record_says():
-    record = json.loads(STORED.with_suffix(".json").read_text())
+    record = json.loads(record_path(STORED).read_text())
     test = load_mnist("test")
     # Another processor sums in another order: an image or two on the border may change sides.
     accuracy = classifier_accuracy(load_classifier(STORED), test)

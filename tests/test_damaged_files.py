@@ -25,6 +25,7 @@ from ncsn_lib.checkpoints import CheckpointError
 from ncsn_lib.classifiers import load_classifier, save_classifier
 from ncsn_lib.cli import main
 from ncsn_lib.data import load_fashion_mnist, load_images, load_mnist
+from ncsn_lib.files import record_path
 from ncsn_lib.networks.classifier import Classifier
 from ncsn_lib.runs import load_run
 
@@ -67,7 +68,7 @@ def make_model(folder, patch):
     save_classifier(path, Classifier(1, 10), {"test_accuracy": 0.1})
     np.save(folder / "images.npy", np.zeros((4, 1, 8, 8), np.uint8))
     command = ["evaluate", "digits", "--num", "4", "--images", folder / "images.npy", "--classifier", path]
-    files = [path, path.with_suffix(".json")]
+    files = [path, record_path(path)]
     return Kind(files, lambda: tensors(load_classifier(path)), CheckpointError, command)
 
 

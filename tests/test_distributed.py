@@ -86,7 +86,10 @@ def test_one_of_two_processes_is_killed(tmp_path, monkeypatch):
         workers[1].kill()
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
-    assert "another process of this run ended or cannot be reached; run the same command to go on" in said
+    assert (
+        "another process of this run ended or cannot be reached; to go on from the last checkpoint: python -m ncsn_lib"
+        in said
+    )
     train_to(10, monkeypatch, *argv, str(tmp_path / "one"))
     torch.testing.assert_close(losses(folder)[:10], **close_to(losses(tmp_path / "one")))
     reached = load_checkpoint(list_checkpoints(folder)[-1]).step
@@ -107,19 +110,22 @@ def test_parts_that_do_not_divide_the_batch(capsys, tmp_path, monkeypatch):
     # The first of two processes: the command refuses the batch before it waits for the other one.
     monkeypatch.setattr("ncsn_lib.cli.train.join_processes", lambda device: contextlib.nullcontext(Processes(0, 2)))
     said = fails(capsys, *TRAIN, "--steps", "2", "--batch-size", "15", "--run-dir", tmp_path / "run")
-    assert "batch_size must be a multiple of the 2 processes times the 1 parts of each, got 15; 14 would do" in said
+    assert "--batch-size must be a multiple of the 2 processes times the 1 parts of each, got 15; 14 would do" in said
     assert not (tmp_path / "run").exists()
 
 
 @posix
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_saves_and_ends(tmp_path, number, status):
     folder, log = tmp_path / "run", tmp_path / "log"
     process = start_command([*TRAIN, "--steps", "100000", "--checkpoint-every", "7", "--run-dir", str(folder)], log)
     wait_for(lambda: len(list_checkpoints(folder)) > 0, process.is_alive)
     os.kill(process.pid, number)
     assert wait_for_end(process) == status
-    found = re.search(r"stopped at step (\d+); the last good checkpoint is (\S+); run", log.read_text())
+    found = re.search(
+        r"stopped at step (\d+); the last good checkpoint is (\S+); to go on: python -m ncsn_lib train digits",
+        log.read_text(),
+    )
     step = int(found[1])
     assert load_checkpoint(list_checkpoints(folder)[-1]).step == step
     assert len(losses(folder)) == step

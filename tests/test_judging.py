@@ -29,7 +29,7 @@ def classifier(tmp_path_factory):
 
 
 def test_train_classifier_measures_what_it_stores(classifier):
-    record = json.loads((classifier / "runs/classifiers/digits.json").read_text())
+    record = json.loads((classifier / "runs/classifiers/digits.safetensors.json").read_text())
     stored = load_classifier(classifier / "runs/classifiers/digits.safetensors")
     assert record["test_accuracy"] == classifier_accuracy(stored, load_digits("test"))
     assert record["num_test_images"] == 360
@@ -55,13 +55,18 @@ def test_train_classifier_on_any_folder(capsys, tmp_path, monkeypatch):
     argv = ["train-classifier", "mnist", "--data", train, "--test-data"]
     small = ["--training.batch-size", "5", "--training.num-epochs", "10"]
     assert main(list(map(str, [*argv, test, *small]))) == 0
-    out = capsys.readouterr().out.strip()
-    assert out == "test accuracy 100.00% of 10 images; the classifier is in runs/classifiers/mnist.safetensors"
-    assert json.loads((tmp_path / "runs/classifiers/mnist.json").read_text())["data"] == "images of train"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{train}: 10 images of 2 classes (dark, light)",
+        f"{test}: 10 images of 2 classes (dark, light)",
+        "test accuracy 100.00% of 10 images; the classifier is in runs/classifiers/mnist.safetensors",
+    ]
+    assert json.loads((tmp_path / "runs/classifiers/mnist.safetensors.json").read_text())["data"] == "images of train"
     assert main(list(map(str, [*argv, test, *small, "--data-label", "a copy"]))) == 0
-    record = json.loads((tmp_path / "runs/classifiers/mnist.json").read_text())
+    record = json.loads((tmp_path / "runs/classifiers/mnist.safetensors.json").read_text())
     assert (record["data"], record["test_data"]) == ("a copy", "a copy")
-    for index, (size, message) in enumerate([((9, 8), "has another shape than"), ((8, 8), "has another number of")]):
+    for index, (size, message) in enumerate(
+        [((9, 8), "has another shape than"), ((8, 8), "has the classes light, and")]
+    ):
         other = two_classes(tmp_path / f"other{index}", size)
         shutil.rmtree(other / "dark") if index else None
         assert message in fails(capsys, *argv, other, *small)
@@ -162,10 +167,15 @@ def test_a_run_on_a_zip_wants_its_images(home, capsys):
     small = ["--steps", "2", "--batch-size", "4", "--network.widths", "8"]
     assert main(["train", "digits", "--data", "pictures.zip", "--run-dir", "run", *small]) == 0
     argv = ["--run-dir", "run", "--num", "4"]
+    other = "runs/classifiers/digits.safetensors"
     for command in ("evaluate", "neighbours"):
         said = fails(capsys, command, "digits", *argv)
         assert "the run was trained on images of pictures.zip: give them by --data" in said
-        assert main([command, "digits", *argv, "--data", "pictures.zip"]) == 0
+        chosen = [*argv, "--data", "pictures.zip", "--classifier", other]
+        assert "name another by --classifier, or judge by this one all the same" in fails(
+            capsys, command, "digits", *chosen
+        )
+        assert main([command, "digits", *chosen, "--any-classes"]) == 0
     assert json.loads((home / "evaluation.json").read_text())["references"] == "images of pictures.zip"
     said = fails(capsys, "neighbours", "digits", *argv, "--data", "pictures")
     assert "the run was trained on images of pictures.zip, not on images of pictures" in said
@@ -205,7 +215,7 @@ def test_neighbours_of_copies(home, capsys):
     train = load_digits("train").images
     np.save("copies.npy", train[[7, 99, 500]].numpy())
     assert main(["neighbours", "digits", "--images", "copies.npy", "--num", "3", "--k", "4"]) == 0
-    result = json.loads((home / "neighbours.json").read_text())
+    result = json.loads((home / "neighbours.png.json").read_text())
     for found in (result["in_pixels"], result["in_features"]):
         assert [row[0] for row in found["indices"]] == [7, 99, 500]
         assert [row[0] for row in found["distances"]] == pytest.approx([0.0] * 3, abs=1e-4)
@@ -225,7 +235,7 @@ def test_neighbours_of_copies(home, capsys):
 def test_neighbours_of_samples_without_a_classifier(home, capsys):
     shutil.rmtree(home / "runs" / "classifiers")
     assert main(["neighbours", "digits", "--num", "2", "--k", "3", "--out", "deep/n.png"]) == 0
-    result = json.loads((home / "deep/n.json").read_text())
+    result = json.loads((home / "deep/n.png.json").read_text())
     assert "in_features" not in result
     assert result["training_images"] == "digits (train)"
     with Image.open("deep/n.png") as picture:

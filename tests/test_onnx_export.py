@@ -14,6 +14,7 @@ from problems import small_recipe
 from torch import nn
 
 from ncsn_lib.cli import main
+from ncsn_lib.files import record_path
 from ncsn_lib.networks.layers import ResidualConvUnits
 from ncsn_lib.onnx_export import export_onnx
 from ncsn_lib.recipes import MNIST, TOY
@@ -40,7 +41,7 @@ def test_the_stored_model_by_the_command(tmp_path):
     assert main(["export", "mnist_small_wide", "--run-dir", str(MODEL), "--out", str(out)]) == 0
     run = load_run(MODEL)
     compare(run, out, (12.0, 0.7, 0.06))
-    record = json.loads(out.with_suffix(".json").read_text())
+    record = json.loads(record_path(out).read_text())
     assert record["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
     assert record["kind"] == "onnx"
     assert record["recipe"] == run.recipe.to_dict()

@@ -11,7 +11,7 @@ from problems import seeded
 from ncsn_lib import frechet_distance, load_digits, load_run, sample_run
 from ncsn_lib.classifiers import load_classifier
 from ncsn_lib.cli import main as command
-from ncsn_lib.cli.options import UserError
+from ncsn_lib.cli.command import UserError
 from ncsn_lib.metrics import judge_images
 from ncsn_lib.sampling import to_bytes
 from ncsn_lib.settings import Recipe

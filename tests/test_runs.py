@@ -227,7 +227,7 @@ def test_other_settings_are_refused_and_named(tmp_path):
     other = small(training={"num_steps": 9, "batch_size": 8, "learning_rate": 0.5})
     with pytest.raises(ValueError, match=r"training.learning_rate is 0\.002 there and 0\.5 here") as caught:
         train_recipe(other, tmp_path)
-    assert "training.num_steps is 6 there and 9 here" in str(caught.value)
+    assert "num_steps" not in str(caught.value)  # more steps are no other run
 
 
 def test_a_nan_names_the_last_good_checkpoint(tmp_path):

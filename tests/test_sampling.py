@@ -270,7 +270,7 @@ def other_weights():
 def test_a_folder_of_other_samples_is_refused_unharmed(tmp_path, other, options, words):
     sample_to_shards(make_run(), 3, tmp_path, batch_size=2)
     before = contents(tmp_path)
-    with pytest.raises(ValueError, match=rf"holds other samples \({words} differ\); choose another folder"):
+    with pytest.raises(ValueError, match=rf"holds other samples \({words} differs\); choose another folder"):
         sample_to_shards(other(), 3, tmp_path, **{"batch_size": 2, **options})
     assert contents(tmp_path) == before
 

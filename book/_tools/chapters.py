@@ -88,13 +88,13 @@ def imported_modules(page):
 def read_results(page):
     """The stored results that a chapter names, relative to the book's folder.
 
-    A network's weights bring the record of their run, NAME.json its pictures NAME_*.png, and `Path("FOLDER").glob` all
+    A network's weights bring their record, NAME.json its pictures NAME_*.png, and `Path("FOLDER").glob` all
     that is in the folder.
     """
     text = page.read_text(encoding="utf-8")
 
     def is_read(file):
-        told = [file.name, file.with_suffix(".safetensors").name, f'"{file.parent.as_posix()}").glob']
+        told = [file.name, file.name.replace(".safetensors.json", ".safetensors"), f'"{file.parent.as_posix()}").glob']
         if file.suffix == ".png":
             told.append(f'{file.stem.rpartition("_")[0]}.json"')
         return any(name in text for name in told)

@@ -15,7 +15,7 @@ from pathlib import Path
 from chapters import BOOK, RESULTS, ROOT, command_line, digest, files_below, use_utf8
 
 MODEL = RESULTS / "models" / "mnist_small_wide.safetensors"
-SOURCES = [MODEL, MODEL.with_suffix(".json"), ROOT / "ncsn_lib" / "onnx_export.py", Path(__file__).resolve()]
+SOURCES = [MODEL, MODEL.with_name(f"{MODEL.name}.json"), ROOT / "ncsn_lib" / "onnx_export.py", Path(__file__).resolve()]
 VENDOR = BOOK / "assets" / "vendor" / "onnxruntime-web"
 RUNTIMES = {"wasm": "ort-wasm-simd-threaded.wasm.gz", "webgpu": "ort-wasm-simd-threaded.jspi.wasm.gz"}
 PER_FILE = 10_000  # images

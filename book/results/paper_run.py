@@ -12,7 +12,6 @@ With images that are not the data set to the byte, say so by --data-label: it st
 import dataclasses
 import hashlib
 import json
-import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -28,19 +27,9 @@ from ncsn_lib import frechet_distance, load_run, sample_run
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
 from ncsn_lib.checks import check_count
 from ncsn_lib.cli import main as run_command
-from ncsn_lib.cli.judging import find_classifier
-from ncsn_lib.cli.options import (
-    RunOptions,
-    UserError,
-    classifier_path,
-    find_device,
-    load_test_images,
-    load_training_images,
-    load_with_settings,
-    parse,
-    run_folder,
-    take_recipe,
-)
+from ncsn_lib.cli.command import Command, UserError
+from ncsn_lib.cli.judging import classifier_path, find_classifier
+from ncsn_lib.cli.reading import DataOptions, test_images, training_images
 from ncsn_lib.data import unit_images
 from ncsn_lib.files import write_result
 from ncsn_lib.metrics import (
@@ -67,11 +56,9 @@ GIVEN, COMPLETED, COMPLETIONS, NEIGHBOURS = 4, 16, 4, 4
 
 
 @dataclass(frozen=True)
-class PaperRunOptions(RunOptions):
+class PaperRunOptions(DataOptions):
     """Options beside the sampler's settings, which by default are the run's own."""
 
-    data: Path | None = None
-    """A folder or zip of training images, in place of the recipe's data set."""
     test_data: Path | None = None
     """A folder or zip of test images; goes with --data."""
     data_label: str | None = None
@@ -99,6 +86,17 @@ class PaperRunOptions(RunOptions):
     out: Path = HERE
     """The folder for RECIPE.json and the pictures."""
 
+    def check(self):
+        """Refuse what cannot be, before anything is loaded."""
+        if (self.data is None) != (self.test_data is None):
+            raise UserError("--data and --test-data go together: give both, or neither")
+        if self.data is not None and self.data_label is None:
+            raise UserError("--data goes with --data-label: what are these images? It stands beside every figure")
+        if self.run_dir is not None and self.run_dir.suffix == ".safetensors":
+            raise UserError(f"--run-dir must be a run's folder, got {self.run_dir}")
+        for name in ("checkpoint_every", "num", "num_along", "sampled_together"):
+            check_count(name, getattr(self, name), minimum=2 if name.startswith("num") else 1)
+
     def sampling(self):
         """How samples to be judged are drawn."""
         return {"seed": self.seed, "batch_size": self.sampled_together, "bfloat16": self.bfloat16}
@@ -125,13 +123,13 @@ class Measured:
 
 def main(argv):
     """Train, draw, judge, write; returns the exit status, that of the training where it was stopped."""
-    recipe, words = take_recipe("paper_run", argv)
-    title = f"paper_run {recipe.name}"
-    options, _ = parse(title, recipe.summary, PaperRunOptions(), {"sampling": recipe.sampler}, words)
-    check(options)
-    train_images = unit_images(load_training_images(recipe, options.data, False, True)[1])
-    test_images = unit_images(load_test_images(recipe, options.test_data))
-    classifier, about = find_classifier(options, recipe, train_images)
+    command = Command("python book/results/paper_run.py", argv)
+    recipe = command.take_recipe()
+    options, _ = command.parse(recipe.summary, PaperRunOptions(), {"sampling": recipe.sampler})
+    options.check()
+    seen = unit_images(training_images(recipe, options)[1])
+    unseen = unit_images(test_images(recipe, options.test_data, options.background))
+    classifier, about = find_classifier(options.classifier, recipe.dataset, recipe.image_shape[0], None)
     if classifier is None:
         raise UserError(
             f"there is no classifier at {classifier_path(recipe.dataset)}: make it with python -m ncsn_lib "
@@ -141,28 +139,16 @@ def main(argv):
         status = run_command(["train", *training_words(recipe, options)])
         if status:
             return status
-    options, run = load_with_settings(title, recipe, options, words, check)
-    result = PaperRun(options, run, run_folder(options, recipe), train_images, test_images, classifier).result()
+    options, run = command.parse_with_run(recipe, PaperRunOptions())
+    classifier = classifier.to(options.find_device())
+    result = PaperRun(options, run, options.folder(recipe), seen, unseen, classifier).result()
     result["judged"]["classifier"] = about
-    command = shlex.join(["python", "book/results/paper_run.py", *argv])
     label = options.data_label or run.recipe.dataset
     origin = {"recipe": recipe.name, "data": label, "step": run.step, "seed": options.seed}
-    origin["provenance"] = provenance(command, find_device(options))
+    origin["provenance"] = provenance(command.line, options.find_device())
     write_result(options.out / f"{recipe.name}.json", origin | result)
     print(f"all of it is in {options.out / recipe.name}.json and the pictures beside it")
     return 0
-
-
-def check(options):
-    """Every option that can be wrong, before anything is loaded."""
-    if (options.data is None) != (options.test_data is None):
-        raise UserError("--data and --test-data go together: give both, or neither")
-    if options.data is not None and options.data_label is None:
-        raise UserError("--data goes with --data-label: what are these images? It stands beside every figure")
-    if options.run_dir is not None and options.run_dir.suffix == ".safetensors":
-        raise UserError(f"--run-dir must be a run's folder, got {options.run_dir}")
-    for name in ("checkpoint_every", "num", "num_along", "sampled_together"):
-        check_count(name, getattr(options, name), minimum=2 if name.startswith("num") else 1)
 
 
 def training_words(recipe, options):
@@ -304,7 +290,7 @@ class PaperRun:
         """What the classifier makes of samples of each checkpoint, and of as many test images."""
         num, rows = self.options.num_along, []
         for path in list_checkpoints(self.folder):
-            run = load_run(path, find_device(self.options))._replace(recipe=self.run.recipe)
+            run = load_run(path, self.options.find_device())._replace(recipe=self.run.recipe)
             depends = {"network": fingerprint(run.network), "sampling": self.how, "num": num, **self.judge}
 
             def measure(run=run):

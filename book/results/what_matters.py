@@ -21,7 +21,7 @@ from results import as_row, store
 
 from ncsn_lib import NCSNObjective, denoising_score_matching_loss, load_mnist, load_run, sample_run, train
 from ncsn_lib.classifiers import load_classifier
-from ncsn_lib.files import write_result
+from ncsn_lib.files import record_path, write_result
 from ncsn_lib.metrics import judge_images
 from ncsn_lib.recipes import MNIST_SMALL, ONE_LEVEL
 from ncsn_lib.runs import Run, export_run
@@ -50,7 +50,7 @@ def trained(name, recipe, seed, power=2, decays=()):
     """The trained run, and one for each decay of the average, "0" the weights themselves; from their files if made."""
     paths = {key: WORK / f"{name}-{seed}-{key}.safetensors" for key in ("own", "0", *map(str, decays))}
     recipe = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, seed=seed))
-    if not all(path.exists() and path.with_suffix(".json").exists() for path in paths.values()):
+    if not all(path.exists() and record_path(path).exists() for path in paths.values()):
         state = TrainingState.start(recipe.build_network(), recipe.training)
         averages = {decay: AveragedModel(state.network, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in decays}
 

@@ -1,20 +1,28 @@
 """`python -m ncsn_lib evaluate RECIPE`."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ncsn_lib.cli.judging import JudgingOptions, draw, find_classifier, find_references, find_subject
-from ncsn_lib.cli.options import UserError, classifier_path, find_device, parse, take_recipe
-from ncsn_lib.files import write_result
+from ncsn_lib.cli.command import Command, UserError, check_suffix
+from ncsn_lib.cli.judging import (
+    JudgingOptions,
+    classifier_path,
+    draw,
+    find_classifier,
+    find_references,
+    find_subject,
+)
+from ncsn_lib.cli.terminal import say
+from ncsn_lib.data import DATASETS
+from ncsn_lib.files import check_replaces, write_result
 from ncsn_lib.metrics.classes import judge_images
 from ncsn_lib.metrics.inception import inception_figures, load_inception
 from ncsn_lib.networks.classifier import Classifier
 from ncsn_lib.provenance import provenance
+from ncsn_lib.words import counted
 
 
 @dataclass(frozen=True)
@@ -30,31 +38,44 @@ class EvaluateOptions(JudgingOptions):
     inception_weights: Path | None = None
     """Inception's weights, where they cannot be downloaded."""
     out: Path = Path("evaluation.json")
-    """Where the numbers go, with where they come from."""
+    """Where the numbers go, with where they come from; an earlier evaluation is replaced."""
+
+    def load_extractor(self) -> nn.Module | None:
+        """Inception, if it was asked for."""
+        if not self.inception:
+            if self.inception_weights is not None:
+                raise UserError("--inception-weights goes with --inception")
+            return None
+        return load_inception(self.inception_weights, device=self.find_device())
 
 
-def run(argv: Sequence[str]) -> int:
+def run(command: Command) -> int:
     """Measure samples of a trained recipe, or given images."""
-    recipe, words = take_recipe("evaluate", argv)
-    title = f"evaluate {recipe.name}"
-    options, _ = parse(title, "samples beside real images, in numbers", EvaluateOptions(), {}, words)
-    if options.out.suffix != ".json":
-        raise UserError(f"--out must end in .json, got {options.out}")
+    recipe = command.take_recipe()
+    options, _ = command.parse("samples beside real images, in numbers", EvaluateOptions(), {})
+    check_suffix(options.out, (".json",))
+    check_replaces(options.out, kind="evaluation")
     subject = find_subject(options, recipe, options.num)
-    references, name = find_references(options, recipe, subject, options.split)
-    classifier, about = find_classifier(options, recipe, references)
-    extractor = _load_extractor(options)
+    references, name, classes = find_references(options, subject, options.split)
+    classifier, about = find_classifier(
+        options.classifier, subject.dataset, subject.shape[0], classes, any_classes=options.any_classes
+    )
+    extractor = options.load_extractor()
     if classifier is None and extractor is None:
-        raise UserError(
-            f"there is no classifier at {classifier_path(recipe.dataset)}: make it with python -m ncsn_lib "
-            f"train-classifier {recipe.dataset}, or name one by --classifier, or measure by --inception"
+        usual, make = classifier_path(subject.dataset), f"python -m ncsn_lib train-classifier {subject.dataset}"
+        made = (
+            f"there is no classifier at {usual}: make it with {make}, or" if subject.dataset in DATASETS else "please"
         )
-    images = draw(subject, options, title)
-    result: dict[str, Any] = {"recipe": recipe.name, **subject.origin}
+        raise UserError(f"{made} name one by --classifier, or measure by --inception")
+    images = draw(subject, options, command.title)
+    result: dict[str, Any] = {"kind": "evaluation", "recipe": recipe.name, **subject.origin}
     result |= {"references": name, "num_references": len(references)}
-    rows = [("images", f"{len(images)}, {subject.origin['images']}"), ("beside", f"{len(references)}, {name}")]
+    rows = [
+        ("images", f"{counted(len(images), 'image')}, {subject.origin['images']}"),
+        ("beside", f"{counted(len(references), 'image')}, {name}"),
+    ]
     if classifier is not None:
-        figures, lines = _by_classifier(classifier, images, references)
+        figures, lines = _by_classifier(classifier.to(options.find_device()), images, references)
         result["by_classifier"] = about | figures
         rows += lines
     if extractor is not None:
@@ -67,11 +88,10 @@ def run(argv: Sequence[str]) -> int:
             ("FID", f"{measured.fid:.2f}"),
             ("KID", f"{measured.kid:.5f} +- {measured.kid_std:.5f}"),
         ]
-    command = shlex.join(["python", "-m", "ncsn_lib", "evaluate", *argv])
-    write_result(options.out, result | {"provenance": provenance(command, find_device(options))})
+    write_result(options.out, result | {"provenance": provenance(command.line, options.find_device())})
     for label, value in rows:
-        print(f"{label:<36}{value}")
-    print(f"the numbers and where they come from are in {options.out}")
+        say(f"{label:<36}{value}")
+    say(f"the numbers and where they come from are in {options.out}")
     return 0
 
 
@@ -91,12 +111,3 @@ def _by_classifier(
         ("Frechet distance in its features", f"{judged.feature_distance:.2f}"),
         ("share of each class", " ".join(f"{share:.1%}" for share in shares)),
     ]
-
-
-def _load_extractor(options: EvaluateOptions) -> nn.Module | None:
-    """Inception, if it was asked for."""
-    if not options.inception:
-        if options.inception_weights is not None:
-            raise UserError("--inception-weights goes with --inception")
-        return None
-    return load_inception(options.inception_weights, device=find_device(options))

@@ -1,15 +1,16 @@
 """`python -m ncsn_lib interpolate RECIPE`: images between two samples."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ncsn_lib.checks import check_count
-from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
+from ncsn_lib.checks import check_count, check_seed
+from ncsn_lib.cli.command import Command, RunOptions, check_suffix
 from ncsn_lib.cli.pictures import write_images
+from ncsn_lib.cli.terminal import Progress, say
 from ncsn_lib.sampling import interpolate_run
+from ncsn_lib.words import counted
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,22 @@ class InterpolateOptions(RunOptions):
     seed: int = 0
     """Seed of the first pair; each further one has the next."""
 
+    def check(self) -> None:
+        """Refuse what cannot be, before anything is loaded."""
+        check_count("num", self.num, minimum=2)
+        check_count("rows", self.rows)
+        check_seed("seed", self.seed)
+        check_suffix(self.out, (".png", ".npy"))
 
-def run(argv: Sequence[str]) -> int:
+
+def run(command: Command) -> int:
     """Interpolate between samples of a trained recipe."""
-    from tqdm.auto import tqdm
-
-    recipe, argv = take_recipe("interpolate", argv)
-    title = f"interpolate {recipe.name}"
-    options, trained = load_with_settings(title, recipe, InterpolateOptions(), argv, _check)
-    calls = trained.recipe.calls_per_sample()
-    with tqdm(total=options.rows * options.num * calls, unit="image step", desc=title, disable=None) as bar:
+    options, trained = command.parse_with_run(command.take_recipe(), InterpolateOptions())
+    total = options.rows * options.num * trained.recipe.calls_per_sample()
+    with Progress(command.title, total, "calls") as progress:
         seeds = range(options.seed, options.seed + options.rows)
-        rows = [interpolate_run(trained, options.num, seed=seed, callback=bar.update) for seed in seeds]
+        rows = [interpolate_run(trained, options.num, seed=seed, callback=progress.update) for seed in seeds]
     images = torch.stack(rows)
     write_images(images if options.out.suffix == ".npy" else images.flatten(0, 1), options.out, columns=options.num)
-    print(f"{options.rows} rows of {options.num} images are in {options.out}")
+    say(f"{counted(options.rows, 'row')} of {options.num} images: {options.out}")
     return 0
-
-
-def _check(options: InterpolateOptions) -> None:
-    check_count("num", options.num, minimum=2)
-    check_count("rows", options.rows)
-    check_suffix(options.out, (".png", ".npy"))

@@ -1,19 +1,24 @@
 """`python -m ncsn_lib list`: the recipes, their size, their cost, and what they reproduce."""
 
-from collections.abc import Sequence
-
+from ncsn_lib.cli.command import Command, UserError
+from ncsn_lib.cli.terminal import say
 from ncsn_lib.recipes import RECIPES
 from ncsn_lib.settings import Recipe
 
 
-def run(argv: Sequence[str]) -> int:
-    """Print the recipes."""
+def run(command: Command) -> int:
+    """Print the recipes; whatever else was asked for is refused."""
+    if command.words[:1] in (["-h"], ["--help"]):
+        say(f"usage: {command.program}: the recipes, their size, their cost, and what they reproduce")
+        return 0
+    if command.words:
+        raise UserError(f"{command.program} takes no options, got {' '.join(command.words)}")
     rows = [("recipe", "parameters", "steps x batch", "training", "one sample", "reproduces")]
     rows += [(recipe.name, *describe(recipe), recipe.reproduces) for recipe in RECIPES.values()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    say(
         "\nTraining and sampling are counted in floating-point operations. `python -m benchmarks` measures how many a "
         "second a\nmachine does; `python -m ncsn_lib train RECIPE --help` shows a recipe's settings."
     )

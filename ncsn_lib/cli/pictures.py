@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ncsn_lib.cli.options import UserError
 from ncsn_lib.extras import need
-from ncsn_lib.files import whole_or_nothing, write_array, write_file
+from ncsn_lib.files import remedy_of, whole_or_nothing, write_array, write_file
 from ncsn_lib.sampling import to_bytes
+
+FULL = "free some space or choose another folder"
+"""What is mostly wrong where ffmpeg, which gives no reason, writes too little."""
 
 
 def write_images(images: Tensor, out: str | Path, *, columns: int | None = None) -> None:
@@ -59,7 +60,8 @@ def _write_video(pictures: list[np.ndarray], out: Path, rate: float) -> None:
             if written != len(pictures):
                 raise OSError(f"{written} of {len(pictures)} frames were written")
     except (OSError, RuntimeError) as error:
-        raise OSError(f"could not write {out}; free some space or choose another folder") from error
+        remedy = remedy_of(error) if isinstance(error, OSError) and error.errno else FULL
+        raise OSError(f"could not write {out}; {remedy}") from error
 
 
 def find_ffmpeg() -> Any:
@@ -74,15 +76,3 @@ def picture(images: Tensor, columns: int | None = None) -> np.ndarray:
     enlarged = images.clamp(0, 1).repeat_interleave(factor, dim=-1).repeat_interleave(factor, dim=-2)
     grid = utils.make_grid(enlarged, nrow=columns or round(len(images) ** 0.5), padding=4, pad_value=0.5)
     return to_bytes(grid).transpose(1, 2, 0)
-
-
-def read_mask(path: Path, shape: tuple[int, int]) -> Tensor:
-    """(H, W) bool from a picture of that size: true where it is white, the pixels that are given."""
-    with need("PIL.Image", "data", "a mask").open(path) as image:
-        values = np.asarray(image.convert("L"))
-    if values.shape != shape:
-        raise UserError(
-            f"the mask must have the images' size {shape[1]}x{shape[0]}, "
-            f"got {path} of {values.shape[1]}x{values.shape[0]}"
-        )
-    return torch.from_numpy(values >= 128)

@@ -1,5 +1,6 @@
 """A number for how good a network's samples are, quick enough to be measured while it trains."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.classifiers import load_classifier
-from ncsn_lib.cli.options import classifier_path
+from ncsn_lib.cli.judging import classifier_path
 from ncsn_lib.metrics.classes import classify_images
 from ncsn_lib.metrics.images import frechet_distance
 from ncsn_lib.metrics.inception import inception_features, load_inception
 from ncsn_lib.runs import Run
-from ncsn_lib.sampling import sample_run
+from ncsn_lib.sampling import NonFiniteSamplesError, sample_run
 from ncsn_lib.settings import Recipe
 
 NUM_SAMPLES = 1000
@@ -34,7 +35,7 @@ def quick_distance(
         classifier: the classifier's weights; the recipe's data set's in its usual place by default.
 
     Returns:
-        A function of the run as it stands.
+        A function of the run as it stands; infinity where its samples are not finite.
     """
     if inception:
         extractor = load_inception(device=device)
@@ -48,4 +49,11 @@ def quick_distance(
             return classify_images(judge, x)[0]
 
     references = features(images[:NUM_REFERENCES])
-    return lambda run: frechet_distance(features(sample_run(run, NUM_SAMPLES)), references)
+
+    def measure(run: Run) -> float:
+        try:
+            return frechet_distance(features(sample_run(run, NUM_SAMPLES)), references)
+        except NonFiniteSamplesError:  # a network that has only begun to learn
+            return math.inf
+
+    return measure

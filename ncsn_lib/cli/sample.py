@@ -1,14 +1,15 @@
 """`python -m ncsn_lib sample RECIPE`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncsn_lib.checks import check_count
-from ncsn_lib.cli.options import RunOptions, check_suffix, load_with_settings, take_recipe
+from ncsn_lib.checks import check_count, check_seed
+from ncsn_lib.cli.command import Command, RunOptions, check_suffix
 from ncsn_lib.cli.pictures import find_ffmpeg, write_animation, write_images
+from ncsn_lib.cli.terminal import Progress, say
 from ncsn_lib.sampling import sample_run, sample_trajectory
 from ncsn_lib.shards import sample_to_shards
+from ncsn_lib.words import counted
 
 
 @dataclass(frozen=True)
@@ -30,33 +31,31 @@ class SampleOptions(RunOptions):
     frames: int = 60
     """Pictures of a .gif or .mp4."""
 
+    def check(self) -> None:
+        """Refuse what cannot be, before anything is loaded."""
+        check_count("num", self.num)
+        check_count("batch_size", self.batch_size)
+        check_count("frames", self.frames, minimum=2)
+        check_seed("seed", self.seed)
+        check_suffix(self.out, (".png", ".npy", ".gif", ".mp4", ""))
+        if self.out.suffix == ".mp4":
+            find_ffmpeg()
 
-def run(argv: Sequence[str]) -> int:
+
+def run(command: Command) -> int:
     """Sample from a trained recipe."""
-    from tqdm.auto import tqdm
-
-    recipe, argv = take_recipe("sample", argv)
-    title = f"sample {recipe.name}"
-    options, trained = load_with_settings(title, recipe, SampleOptions(), argv, _check)
+    options, trained = command.parse_with_run(command.take_recipe(), SampleOptions())
     how = {"seed": options.seed, "batch_size": options.batch_size, "bfloat16": options.bfloat16}
-    total = options.num * trained.recipe.calls_per_sample()
-    if options.out.suffix in (".gif", ".mp4"):
-        frames = sample_trajectory(trained, options.num, num_frames=options.frames, seed=options.seed)
-        write_animation(frames, options.out)
-    else:
-        with tqdm(total=total, unit="image step", desc=title, disable=None) as bar:
-            if options.out.suffix == "":
-                sample_to_shards(trained, options.num, options.out, callback=bar.update, **how)
-            else:
-                write_images(sample_run(trained, options.num, callback=bar.update, **how), options.out)
-    print(f"{options.num} images from step {trained.step} are in {options.out}")
+    with Progress(command.title, options.num * trained.recipe.calls_per_sample(), "calls") as progress:
+        how["callback"] = progress.update
+        if options.out.suffix in (".gif", ".mp4"):
+            frames = sample_trajectory(
+                trained, options.num, num_frames=options.frames, seed=options.seed, callback=progress.update
+            )
+            write_animation(frames, options.out)
+        elif options.out.suffix == "":
+            sample_to_shards(trained, options.num, options.out, **how)
+        else:
+            write_images(sample_run(trained, options.num, **how), options.out)
+    say(f"{counted(options.num, 'image')} from step {trained.step}: {options.out}")
     return 0
-
-
-def _check(options: SampleOptions) -> None:
-    for name in ("num", "batch_size"):
-        check_count(name, getattr(options, name))
-    check_count("frames", options.frames, minimum=2)
-    check_suffix(options.out, (".png", ".npy", ".gif", ".mp4", ""))
-    if options.out.suffix == ".mp4":
-        find_ffmpeg()

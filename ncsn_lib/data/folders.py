@@ -124,7 +124,9 @@ def load_images(
         source = state_of(path, pictures, size=size, skip_broken=skip_broken, background=background)
         decoded = cached_images(cache, f"{path.name[:40]}-{source['place']}", source, decode)
     if broken := decoded.broken:
-        told = f"{shown(path)}: {counted(len(broken), 'image')} left out, which cannot be read, first {shown(broken[0])}"
+        told = (
+            f"{shown(path)}: {counted(len(broken), 'image')} left out, which cannot be read, first {shown(broken[0])}"
+        )
         warnings.warn(told, stacklevel=2)
     loaded = ImageFolder(*labelled(decoded))
     loaded.path, loaded.broken = path, broken
