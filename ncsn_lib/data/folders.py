@@ -52,7 +52,7 @@ class LabelledImages(NamedTuple):
     """Images and their classes."""
 
     images: Tensor
-    """(N, C, H, W) float32 in [0, 1], or uint8 in 0 to 255, which `unit_images` turns into the former."""
+    """(N, C, H, W) of torch's default dtype in [0, 1], or uint8 in 0 to 255, which `unit_images` turns into those."""
     labels: Tensor
     """(N,) int64 class indices."""
 
@@ -131,7 +131,7 @@ def load_images(
     Raises:
         FileNotFoundError: no such folder or zip.
         ValueError: no image in it, a broken one, images of several sizes, or no such colour; the message names it.
-        OSError: a folder that cannot be read, or a cache that cannot be written.
+        OSError: a folder that cannot be read.
     """
     path = Path(path)
     if size is not None:
