@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+_UNPRINTABLE = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"  # controls, ends of lines, bytes that are no Unicode
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: "1 image", "1,437 images"; `plural` where an s does not make it."""
@@ -18,7 +20,7 @@ def some(names: Iterable[object], limit: int = 5) -> str:
 
 def shown(name: str | Path) -> str:
     """A file's name as it can be printed: in one line, and whatever its bytes are."""
-    return str(name).encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")
+    return re.sub(_UNPRINTABLE, lambda found: found[0].encode("unicode_escape").decode(), str(name))
 
 
 def reason_of(error: BaseException) -> str:

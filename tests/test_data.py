@@ -23,7 +23,9 @@ from sklearn import datasets
 
 import ncsn_lib.data.datasets
 from ncsn_lib.data import (
+    CLASSES,
     DATASETS,
+    check_unit_range,
     dequantize,
     fingerprint,
     load_celeba,
@@ -128,7 +130,8 @@ def test_mnist_is_unpacked_once(tmp_path, monkeypatch):
 def test_mnist_without_a_place_for_a_cache(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NCSN_CACHE", str(tmp_path / "file" / "cache"))
-    assert len(load_mnist("test").images) == 10_000
+    with pytest.warns(UserWarning, match="read without the cache"):
+        assert len(load_mnist("test").images) == 10_000
 
 
 @pytest.mark.usefixtures("no_data")
@@ -218,6 +221,7 @@ def test_cifar10_is_what_its_batches_hold(tmp_path, monkeypatch):
     train, test = load_cifar10("train", tmp_path), load_cifar10("test", tmp_path)
     assert (train.images.shape, train.images.dtype) == ((10, 3, 32, 32), torch.uint8)
     assert test.labels.tolist() == [3, 8]
+    assert len(CLASSES["cifar10"]) == 10  # torchvision reads the names from a file of the data
     stored = pickle.loads((folder / "test_batch").read_bytes())["data"]
     assert np.array_equal(test.images.numpy().reshape(2, -1), stored)
 
@@ -225,7 +229,13 @@ def test_cifar10_is_what_its_batches_hold(tmp_path, monkeypatch):
 def test_a_damaged_cifar10_is_refused(tmp_path, monkeypatch):
     folder = write_cifar10(tmp_path, monkeypatch)
     (folder / "data_batch_3").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=r"CIFAR10 is not in .*, or damaged; download it with: python -c"):
+    with pytest.raises(FileNotFoundError, match=r"CIFAR10 is not in .*, or damaged \(.*\); download it") as caught:
+        load_cifar10("train", tmp_path)
+    assert "damaged (cifar-10-batches-py/data_batch_3 is damaged); download it with: python -c" in str(caught.value)
+    (folder / "test_batch").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"/data_batch_3 is damaged, .*-py/test_batch is missing\); download it"
+    ):
         load_cifar10("train", tmp_path)
 
 
@@ -288,7 +298,19 @@ def test_celeba_with_a_damaged_face_or_list(celeba):
     with pytest.raises(OSError, match=f"{face} cannot be read"):
         load_celeba("train", celeba.parent)
     (celeba / "list_eval_partition.txt").write_text("000001.jpg 0\n")
-    with pytest.raises(FileNotFoundError, match=r"CelebA is not in .*, or damaged; download it with"):
+    told = (
+        r"CelebA is not in .*, or damaged \(celeba/list_eval_partition.txt is damaged\); download it, after pip install"
+    )
+    with pytest.raises(FileNotFoundError, match=f"{told} gdown, with: python -c"):
+        load_celeba("test", celeba.parent)
+
+
+@pytest.mark.parametrize("name", ["img_align_celeba", *CELEBA_LISTS])
+def test_what_is_missing_of_celeba_is_named(celeba, name):
+    (celeba / name).rename(celeba / "elsewhere")
+    with pytest.raises(
+        FileNotFoundError, match=rf"damaged \(celeba/{name} is missing\); download it, after pip install"
+    ):
         load_celeba("test", celeba.parent)
 
 
@@ -309,8 +331,30 @@ def test_celeba_by_its_name_is_kept(celeba, tmp_path, monkeypatch):
     [(load_cifar10, "CIFAR10"), (load_fashion_mnist, "FashionMNIST"), (load_celeba, "CelebA")],
 )
 def test_a_data_set_that_is_not_there(load, name, tmp_path):
-    with pytest.raises(FileNotFoundError, match=rf"{name} is not in .*datasets\.{name}"):
+    with pytest.raises(FileNotFoundError, match=rf"{name} is not in .* is missing.*; download it.*datasets\.{name}"):
         load("train", tmp_path)
+
+
+def test_the_names_of_the_classes_are_the_published_ones():
+    assert set(CLASSES) == set(DATASETS) - {"celeba"}
+    assert CLASSES["fashion_mnist"] == tuple(datasets_of_torchvision.FashionMNIST.classes)
+    digits = tuple(name.split(" - ")[0] for name in datasets_of_torchvision.MNIST.classes)
+    assert CLASSES["digits"] == CLASSES["mnist"] == digits
+
+
+@pytest.mark.usefixtures("no_data")
+def test_images_are_of_the_default_dtype():
+    torch.set_default_dtype(torch.float64)
+    try:
+        digits, byte = load_digits("test").images, torch.tensor([51], dtype=torch.uint8)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NCSN_DATA", "")
+            mnist = load_mnist("test").images
+        assert unit_images(byte).tolist() == [0.2]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (digits.dtype, mnist.dtype) == (torch.float64, torch.float64)
+    assert torch.equal(digits.float(), load_digits("test").images)
 
 
 def test_fashion_mnist_is_read_from_its_idx_files(tmp_path):
@@ -361,7 +405,7 @@ def test_fashion_mnist_without_its_archives_that_is_not_as_its_header_says(damag
     for part in ("train", "t10k"):
         (raw / f"{part}-images-idx3-ubyte").write_bytes(b"" if damage == 8 else header + pixels)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 1]))
-    with pytest.raises(FileNotFoundError, match=f"FashionMNIST is not in {tmp_path}, or damaged; download it"):
+    with pytest.raises(FileNotFoundError, match=f"FashionMNIST is not in {tmp_path}, or damaged; download it with"):
         load_fashion_mnist("train", tmp_path)
 
 
@@ -629,7 +673,7 @@ def test_every_mode_has_one_channel_or_three(mode, tmp_path):
         white = Image.merge("LAB", [Image.new("L", (4, 4), value) for value in (255, 128, 128)])
     white.save(tmp_path / "a.tif")
     image = only(tmp_path)
-    assert image.shape == (1 if mode in ("1", "L") else 3, 4, 4)
+    assert image.shape == (1 if mode in ("1", "L", "P") else 3, 4, 4)  # white is all that the palette has
     assert image.min() >= 254
 
 
@@ -663,7 +707,7 @@ def test_the_line_that_says_what_was_found(pictures):
     (folder / "cat/2.png").write_bytes(b"no image")
     (folder / "readme").touch()
     path = finish()
-    with pytest.warns(UserWarning, match="left out, which cannot be read"):
+    with pytest.warns(UserWarning, match="1 image left out"):
         summary = load_images(path, skip_broken=True).summary
     assert summary == (
         f"{path}: 2 images of 2 classes (cat, dog); passed over: 2 files of other types (.txt, no ending); "
@@ -891,6 +935,33 @@ def test_bytes_become_numbers_and_numbers_stay():
     assert unit_images(torch.tensor([[0, 255, 51]], dtype=torch.uint8)).tolist() == [[0.0, 1.0, pytest.approx(0.2)]]
     x = torch.rand(2, 2)
     assert unit_images(x) is x
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.0, 255.0], "got values from 0 to 255; divide by 255 or store as uint8"),
+        ([3.0, 2.0], "got values from 2 to 3; divide by 255 or store as uint8"),
+        ([-1.0, 1.0], r"got values from -1 to 1; use \(x \+ 1\) / 2"),
+        ([-1.02, 0.4], r"got values from -1.02 to 0.4; use \(x \+ 1\) / 2"),
+        ([-2.1, 2.6], r"got values from -2.1 to 2.6; scale them to \[0, 1\]"),
+        ([0.0, 65535.0], r"got values from 0 to 65535; scale them to \[0, 1\]"),
+        ([0.5, float("nan")], "NaN or infinite; leave those images out"),
+        ([0.5, float("inf")], "NaN or infinite; leave those images out"),
+        ([float("-inf"), float("inf")], "NaN or infinite; leave those images out"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_images_of_another_range(values, told, dtype):
+    if dtype == torch.bfloat16:
+        told = told.split(" from")[0].split(";")[0]
+    with pytest.raises(ValueError, match=f"samples.npy .*{told}"):
+        check_unit_range(torch.tensor(values, dtype=dtype).view(2, 1, 1, 1), "samples.npy")
+
+
+def test_images_of_the_range_and_what_a_sampler_leaves():
+    for images in (torch.rand(2, 3), torch.tensor([-0.2, 1.2]), torch.tensor([0, 255]).byte(), torch.zeros(0, 3)):
+        check_unit_range(images, "x")
 
 
 @pytest.mark.parametrize(

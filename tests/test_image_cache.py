@@ -3,8 +3,12 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
+import stat
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 import zipfile
@@ -16,8 +20,9 @@ import pytest
 import torch
 from PIL import Image
 
+import ncsn_lib.data.cache
 import ncsn_lib.data.folders
-from ncsn_lib.data import cache_folder, load_images
+from ncsn_lib.data import cache_folder, load_images, load_mnist
 
 
 @pytest.fixture(params=["folder", "zip"])
@@ -157,8 +162,12 @@ def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
 
 def test_a_cache_that_cannot_be_written(pictures, tmp_path):
     (tmp_path / "cache").write_text("mine")
-    with pytest.raises(OSError, match=r"cannot write the cache .*cache/set.*set NCSN_CACHE to another folder"):
-        load_images(pictures(), cache=tmp_path / "cache")
+    path = pictures()
+    with pytest.warns(UserWarning, match="read without the cache") as caught:
+        loaded = load_images(path, cache=tmp_path / "cache")
+    assert same(loaded, load_images(path))
+    told = r"read without the cache .*cache/set.*, which cannot be written \(.*\); set NCSN_CACHE to another folder"
+    assert [bool(re.search(told, str(warning.message))) for warning in caught] == [True]
 
 
 def load_in_rounds(path, cache, log, barrier, num_rounds):
@@ -194,17 +203,86 @@ def test_of_several_processes_one_decodes(pictures, tmp_path):
 
 def test_a_full_disk(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
-    with pytest.raises(OSError, match=r"cannot write the cache .*: No space left on device; set NCSN_CACHE"):
-        load_images(pictures(), cache=tmp_path / "cache")
+    path = pictures()
+    with pytest.warns(UserWarning, match=r"read without the cache .* \(No space left on device\); set NCSN_CACHE"):
+        loaded = load_images(path, cache=tmp_path / "cache")
+    assert same(loaded, load_images(path))
+
+
+def test_a_cache_that_another_program_changes(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(ncsn_lib.data.cache, "_read", lambda place, source: None)
+    path = pictures()
+    with pytest.warns(UserWarning, match="read without the cache .*: another program writes there"):
+        assert same(load_images(path, cache=tmp_path / "cache"), load_images(path))
+
+
+def test_more_images_than_the_memory_holds(pictures, monkeypatch):
+    def full(shape, dtype):
+        raise MemoryError
+
+    path = pictures()
+    monkeypatch.setattr(ncsn_lib.data.cache.np, "empty", full)
+    with pytest.raises(ValueError, match=r"images of \(6, 1, 5, 7\) bytes do not fit the memory; keep them in a cache"):
+        load_images(path)
+
+
+@pytest.fixture
+def no_home(tmp_path, monkeypatch):
+    """A user without a home, as one has a container started as an unknown user."""
+    for name in ("NCSN_CACHE", "NCSN_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # which it gives back where there is no home
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"ncsn_lib-{os.getuid()}"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux names its folders")
-def test_without_a_home(monkeypatch):
-    for name in ("NCSN_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # which it gives back where there is no home
-    with pytest.raises(OSError, match=r"no folder to keep decoded images in \(.*home.*\); set NCSN_CACHE"):
+def test_without_a_home_the_cache_is_a_folder_of_ones_own(no_home):
+    for _ in range(2):
+        assert cache_folder() == no_home
+    assert stat.filemode(no_home.stat().st_mode) == "drwx------"
+    assert len(load_mnist("test").labels) == 10_000
+    assert (no_home / "mnist-test" / "record.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux names its folders")
+@pytest.mark.parametrize("kind", ["link", "file", "open", "another's"])
+def test_a_folder_that_others_write_to_is_no_cache(no_home, kind, monkeypatch, tmp_path):
+    if kind == "link":
+        no_home.symlink_to(tmp_path)
+    elif kind == "file":
+        no_home.touch()
+    else:
+        no_home.mkdir()
+        no_home.chmod(0o777 if kind == "open" else 0o700)
+        if kind == "another's":
+            monkeypatch.setattr(os, "getuid", lambda: int(no_home.name.split("-")[1]) + 1)
+            no_home.rename(no_home.with_name(f"ncsn_lib-{os.getuid()}"))
+    with pytest.raises(OSError, match=r"ncsn_lib-\d+ is not a folder of yours alone; delete it, or set NCSN_CACHE"):
         cache_folder()
+    assert len(load_mnist("test").labels) == 10_000
+
+
+@pytest.mark.skipif(not shutil.which("setpriv") or os.geteuid() != 0, reason="needs setpriv, and to be root")
+@pytest.mark.parametrize("home", [None, "/", "/nowhere"])
+def test_a_container_of_an_unknown_user(home, tmp_path):
+    """As `docker run --user 12345` starts it: without a home in the list of users, and with / or nothing as HOME."""
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ncsn_lib.data import cache_folder, load_images, load_mnist\n"
+        "print(len(load_mnist('test').labels), load_images(sys.argv[2], cache=cache_folder()).images.shape)"
+    )
+    tmp_path.chmod(0o755)
+    with tempfile.TemporaryDirectory() as folder:  # below tmp_path no other user can look
+        Path(folder).chmod(0o1777)
+        Image.new("L", (4, 4)).save(Path(folder) / "a.png")
+        wanted = {"TMPDIR": folder, "PATH": os.environ["PATH"]} | ({} if home is None else {"HOME": home})
+        command = ["setpriv", "--reuid", "12345", "--clear-groups", sys.executable, "-c", script]
+        command += [str(Path(__file__).parents[1]), folder]
+        done = subprocess.run(command, capture_output=True, text=True, env=wanted, cwd="/")
+        assert done.stdout == "10000 torch.Size([1, 1, 4, 4])\n", done.stderr
+        assert done.stderr.count("without the cache") == (0 if home is None else 2)
+        assert (Path(folder) / "ncsn_lib-12345").is_dir() == (home is None)
 
 
 def test_the_folder_is_named_by_the_environment(monkeypatch):

@@ -5,6 +5,7 @@ Nothing is read or downloaded on import.
 
 from ncsn_lib.data.cache import cache_folder
 from ncsn_lib.data.datasets import (
+    CLASSES,
     DATASETS,
     Download,
     check_split,
@@ -16,15 +17,17 @@ from ncsn_lib.data.datasets import (
     load_mnist,
 )
 from ncsn_lib.data.folders import ImageFolder, LabelledImages, fingerprint, load_images
-from ncsn_lib.data.transforms import dequantize, random_flip, random_shift, unit_images
+from ncsn_lib.data.transforms import check_unit_range, dequantize, random_flip, random_shift, unit_images
 
 __all__ = [
+    "CLASSES",
     "DATASETS",
     "Download",
     "ImageFolder",
     "LabelledImages",
     "cache_folder",
     "check_split",
+    "check_unit_range",
     "dequantize",
     "downloads",
     "fingerprint",

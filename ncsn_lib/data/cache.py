@@ -1,9 +1,13 @@
 """Decoded images kept on disk: the next start decodes nothing, and a set may be larger than the memory."""
 
+import contextlib
 import errno
 import json
 import os
 import shutil
+import stat
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +16,9 @@ import numpy as np
 
 from ncsn_lib.extras import need
 from ncsn_lib.files import discard_abandoned, whole_or_nothing
+from ncsn_lib.words import reason_of, shown
 
-FORMAT = "ncsn_lib images 2"
+FORMAT = "ncsn_lib images 3"
 Allocate = Callable[[tuple[int, ...]], np.ndarray]
 
 
@@ -31,23 +36,37 @@ class DecodedImages(NamedTuple):
 def cache_folder() -> Path:
     """The folder where decoded images are kept: the one that NCSN_CACHE names, else the system's for caches.
 
-    That is `~/.cache/ncsn_lib` on Linux, `~/Library/Caches/ncsn_lib` on macOS, a folder in AppData on Windows.
+    That is `~/.cache/ncsn_lib` on Linux, `~/Library/Caches/ncsn_lib` on macOS, a folder in AppData on Windows. A user
+    without a home has a folder of their own, which is made, among the temporary ones.
 
     Raises:
-        OSError: NCSN_CACHE is not set, and the user has no home folder.
+        OSError: the user has no home, and that folder is another's; the message names it.
     """
     if named := os.environ.get("NCSN_CACHE"):
         return Path(named)
     try:
         return need("platformdirs", "data", "the cache of images").user_cache_path("ncsn_lib", appauthor=False)
-    except RuntimeError as error:
-        raise OSError(f"there is no folder to keep decoded images in ({error}); set NCSN_CACHE to one") from error
+    except RuntimeError:  # no home
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        folder = Path(tempfile.gettempdir()) / f"ncsn_lib-{user}"
+    with contextlib.suppress(OSError):  # where it cannot be written, the images are read without
+        folder.mkdir(mode=0o700)
+    if os.path.lexists(folder) and not _is_own(folder.lstat()):
+        raise OSError(f"{folder} is not a folder of yours alone; delete it, or set NCSN_CACHE to another")
+    return folder
+
+
+def _is_own(state: os.stat_result) -> bool:
+    """Whether it is a folder, not a link, to which only this user can write."""
+    if os.name != "posix":
+        return stat.S_ISDIR(state.st_mode)
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
 
 
 def cached_images(
     folder: Path | None, name: str, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages]
 ) -> DecodedImages:
-    """Images from a cache, which is made if it is missing, stale or damaged.
+    """Images from a cache, which is made if it is missing, stale or damaged; where it cannot be, a warning says so.
 
     The folder NAME holds the images as an .npy file, and `record.json`: labels, and what they were made of. It is
     replaced whole or not at all. Of several processes one decodes; the others wait for it at `NAME.lock`.
@@ -62,10 +81,10 @@ def cached_images(
         The images, mapped from the cache's file (writing to them changes no file), or in memory.
 
     Raises:
-        OSError: the cache cannot be written; the message says how to do without.
+        ValueError: images too many for the memory, without a cache.
     """
     if folder is None:
-        return decode(lambda shape: np.empty(shape, np.uint8))
+        return decode(_in_memory)
     place = Path(folder) / name
     if found := _read(place, source):
         return found
@@ -81,9 +100,20 @@ def cached_images(
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
         if isinstance(error, OSError) and error.errno is None:  # not the system's: of an image that cannot be read
             raise
-        told = f"cannot write the cache {place}: {getattr(error, 'strerror', None) or error}"
-        raise OSError(f"{told}; set NCSN_CACHE to another folder, or go without a cache") from error
-    raise OSError(f"the cache {place} changed while it was written: another program writes there; start again")
+        problem = getattr(error, "strerror", None) or reason_of(error)
+    else:
+        problem = "it changed while it was written: another program writes there"
+    told = f"the images are read without the cache {shown(place)}, which cannot be written ({problem})"
+    warnings.warn(f"{told}; set NCSN_CACHE to another folder", stacklevel=2)
+    return decode(_in_memory)
+
+
+def _in_memory(shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.empty(shape, np.uint8)
+    except MemoryError as error:
+        told = f"images of {tuple(shape)} bytes do not fit the memory"
+        raise ValueError(f"{told}; keep them in a cache, or resize them to a smaller size") from error
 
 
 def _write(place: Path, source: dict[str, Any], decode: Callable[[Allocate], DecodedImages]) -> None:

@@ -18,7 +18,7 @@ from ncsn_lib.data.cache import Allocate, DecodedImages, cache_folder, cached_im
 from ncsn_lib.data.folders import LabelledImages, labelled, list_files, state_of
 from ncsn_lib.data.transforms import unit_images
 from ncsn_lib.extras import need
-from ncsn_lib.words import reason_of
+from ncsn_lib.words import reason_of, some
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -69,7 +69,7 @@ def load_digits(split: str = "train") -> LabelledImages:
         split: "train" (1,437), "test" (360), or "all" (1,797).
 
     Returns:
-        images (N, 1, 8, 8) float32 in [0, 1] and labels (N,).
+        images (N, 1, 8, 8) of torch's default dtype in [0, 1] and labels (N,).
 
     Raises:
         ValueError: another split.
@@ -81,7 +81,7 @@ def load_digits(split: str = "train") -> LabelledImages:
         divide = need("sklearn.model_selection", "data", "the digits").train_test_split
         train, test = divide(indices, test_size=360, stratify=digits.target, random_state=0)
         indices = np.sort(train if split == "train" else test)
-    images = torch.from_numpy(digits.images[indices]).float().unsqueeze(1) / 16
+    images = torch.from_numpy(digits.images[indices]).to(torch.get_default_dtype()).unsqueeze(1) / 16
     return LabelledImages(images, torch.from_numpy(digits.target[indices]).long())
 
 
@@ -98,7 +98,7 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
             `ncsn_lib.data.cache.cache_folder()`, else `data`, to which the files are downloaded.
 
     Returns:
-        images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
+        images (N, 1, 28, 28) of torch's default dtype in [0, 1] and labels (N,).
 
     Raises:
         ValueError: another split.
@@ -114,7 +114,10 @@ def load_mnist(split: str = "train", root: str | Path | None = None) -> Labelled
         source, decode = {"md5": [MNIST_MD5[name] for name in names]}, partial(_read_mnist, PACKED_MNIST, names)
         try:
             decoded = cached_images(cache_folder(), f"mnist-{split}", source, decode)
-        except (OSError, RuntimeError, ImportError):  # no home that can be written: unpacked each time, in some 3 s
+        except (
+            OSError,
+            ImportError,
+        ):  # nowhere to keep them, or nothing that knows where: unpacked each time, in some 3 s
             decoded = cached_images(None, "", source, decode)
     else:
         if not given and not all((raw / name).is_file() for name in MNIST_MD5):
@@ -136,7 +139,7 @@ def load_fashion_mnist(split: str = "train", root: str | Path | None = None) -> 
             one the files are downloaded.
 
     Returns:
-        images (N, 1, 28, 28) float32 in [0, 1] and labels (N,).
+        images (N, 1, 28, 28) of torch's default dtype in [0, 1] and labels (N,).
 
     Raises:
         ValueError: another split.
@@ -186,7 +189,7 @@ def load_celeba(split: str = "train", root: str | Path | None = None, *, cache: 
     Raises:
         ValueError: another split.
         FileNotFoundError: the given folder, or the data set in it, is missing or damaged.
-        OSError: an image that cannot be read, or a cache that cannot be written.
+        OSError: an image that cannot be read.
     """
     check_split(split, ("train", "valid", "test", "all"))
     folder, source = _root(root)[0] / "celeba", {"place": ""}
@@ -218,7 +221,8 @@ def check_fashion_mnist_files(root: Path) -> None:
 
 def _remedy(dataset: str, folder: str | Path) -> str:
     script = f"import torchvision; torchvision.datasets.{dataset}('{folder}', download=True)"
-    return f'download it with: python -c "{script}"'
+    needed = ", after pip install gdown," if dataset == "CelebA" else ""
+    return f'download it{needed} with: python -c "{script}"'
 
 
 def check_split(split: str, known: tuple[str, ...]) -> None:
@@ -245,15 +249,28 @@ def _from_torchvision(name: str, root: str | Path | None, **options: Any) -> Any
     try:
         with contextlib.nullcontext() if given else downloads(name, DOWNLOADS[name], root):
             return dataset(str(root), download=not given, **options)
-    except (
-        RuntimeError,
-        AssertionError,
-        ValueError,
-        LookupError,
-        EOFError,
-    ) as error:  # what a missing or a damaged file leads to
-        told = f"{name} is not in {root}, or damaged; {_remedy(name, root)} (torchvision: {reason_of(error)})"
-        raise FileNotFoundError(told) from error
+    except (RuntimeError, AssertionError, ValueError, LookupError, EOFError) as error:  # a missing or damaged file's
+        told = f"{name} is not in {root}, or damaged"
+        if wrong := list(_wrong_files(dataset, root)):
+            told += f" ({some(wrong)})"
+        raise FileNotFoundError(f"{told}; {_remedy(name, root)} (torchvision: {reason_of(error)})") from error
+
+
+def _wrong_files(dataset: Any, root: Path) -> Iterator[str]:
+    """Which of the files that torchvision needs of a data set are missing or have another md5 than the published one."""
+    if hasattr(dataset, "train_list"):
+        meta = dataset.meta
+        needed = [*dataset.train_list, *dataset.test_list, (meta["filename"], meta["md5"])]
+    elif hasattr(dataset, "file_list"):
+        needed = [("img_align_celeba", ""), *((name, md5) for _, md5, name in dataset.file_list if ".txt" in name)]
+    else:  # of the unpacked files no md5 is published
+        needed = [(name.removesuffix(".gz"), "") for name, _ in dataset.resources]
+    for name, md5 in needed:
+        file = root / getattr(dataset, "base_folder", f"{dataset.__name__}/raw") / name
+        if not file.exists():
+            yield f"{file.relative_to(root)} is missing"
+        elif md5 and _md5(file.read_bytes()) != md5:
+            yield f"{file.relative_to(root)} is damaged"
 
 
 @contextlib.contextmanager
@@ -333,3 +350,23 @@ DATASETS = {
     "celeba": _load_celeba_cached,
 }
 """The loaders by name; each takes a split and returns `LabelledImages`."""
+
+_DIGITS = tuple("0123456789")
+CLASSES = {
+    "digits": _DIGITS,
+    "mnist": _DIGITS,
+    "fashion_mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+"""The names of the classes in the order of their labels, of the data sets that have such."""

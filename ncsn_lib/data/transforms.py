@@ -1,14 +1,45 @@
 """The paper's preparation of a batch."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_count, check_examples
 
+BEYOND = 0.5  # see check_unit_range
+
 
 def unit_images(images: Tensor) -> Tensor:
-    """Images in [0, 1] as float32: uint8 ones divided by 255, others as they are."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    """Images in [0, 1]: uint8 ones divided by 255, of torch's default dtype, others as they are."""
+    return images.to(torch.get_default_dtype()) / 255 if images.dtype == torch.uint8 else images
+
+
+def check_unit_range(images: Tensor, name: str) -> None:
+    """Raise `ValueError` if floating-point images, of any shape, leave [0, 1] by more than what sampling leaves.
+
+    XXX
+
+    Args:
+        images: of any type; those of whole numbers pass.
+        name: what they are, as the message begins.
+
+    Raises:
+        ValueError: values that are no finite numbers, or from another range; the message gives it, and what to do.
+    """
+    if not images.is_floating_point() or not images.numel():
+        return
+    low, high = (float(value) for value in images.aminmax())
+    if not math.isfinite(low + high):
+        raise ValueError(f"{name} holds values that are NaN or infinite; leave those images out")
+    if low >= -BEYOND and high <= 1 + BEYOND:
+        return
+    remedy = "scale them to [0, 1]"
+    if low >= 0 and high <= 255:
+        remedy = "divide by 255 or store as uint8"
+    elif low >= -1 - BEYOND and high <= 1 + BEYOND:
+        remedy = "use (x + 1) / 2"
+    raise ValueError(f"{name} must be in [0, 1], got values from {low:g} to {high:g}; {remedy}")
 
 
 def dequantize(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
