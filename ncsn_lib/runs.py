@@ -358,11 +358,14 @@ def _rebuild_run(path: Path, fields: dict, step: int, weights: dict[str, Tensor]
 
 
 def read_rows(path: Path) -> list[tuple[int, str]]:
-    """The rows (step, value) of a run's table; none where there is no table yet."""
+    """The rows (step, value) of a run's table; none where there is none yet; `ValueError` if it is another table."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [(int(step), value) for step, value in list(csv.reader(file))[1:]]
+        header, *rows = list(csv.reader(file)) or [["step"]]
+    if header[:1] != ["step"]:
+        raise ValueError(f"its first line is {','.join(header)!r}, not step,...")
+    return [(int(step), value) for step, value in rows]
 
 
 def _rows_before(path: Path, step: int) -> list[tuple[int, float]]:

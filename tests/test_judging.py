@@ -13,9 +13,10 @@ from test_cli import fails
 from ncsn_lib.checkpoints import load_model
 from ncsn_lib.classifiers import classifier_accuracy, load_classifier
 from ncsn_lib.cli import main
-from ncsn_lib.data import DATASETS, LabelledImages, load_digits
+from ncsn_lib.data import LabelledImages, load_digits
 from ncsn_lib.metrics import judge_images
 from ncsn_lib.metrics.inception import inception_figures
+from ncsn_lib.recipes import SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_train_classifier_on_any_folder(capsys, tmp_path, monkeypatch):
         shutil.rmtree(other / "dark") if index else None
         assert message in fails(capsys, *argv, other, *small)
     people = LabelledImages(torch.zeros(3, 1, 8, 8), torch.tensor([4, 5, 6]))
-    monkeypatch.setitem(DATASETS, "digits", lambda split: people if split == "test" else load_digits(split))
+    monkeypatch.setitem(SOURCES, "digits", lambda split: people if split == "test" else load_digits(split))
     said = fails(capsys, "train-classifier", "digits")
     assert "digits (test) has another number of classes than digits (train): 3, not 10" in said
     assert "has one class" in fails(capsys, "train-classifier", "mnist", "--data", other, "--test-data", other)
@@ -190,7 +191,7 @@ def test_what_evaluate_refuses(home, capsys):
     for name, message in [
         ("flat", "flat.npy must hold (N, C, H, W) floating point or uint8, got (5, 64) of float64"),
         ("ints", "ints.npy must hold (N, C, H, W) floating point or uint8, got (5, 1, 8, 8) of int64"),
-        ("nan", "nan.npy holds values that are not finite"),
+        ("nan", "nan.npy holds values that are NaN or infinite; leave those images out"),
         ("broken", "broken.npy is no array of numbers, or damaged"),
         ("nowhere", "there is no array at nowhere.npy"),
         ("wide", "the images are (1, 8, 9), but digits (train) (1, 8, 8): not to be compared"),

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from ncsn_lib.cli.terminal import say, silence
 from ncsn_lib.extras import need
 from ncsn_lib.recipes import RECIPES
 from ncsn_lib.runs import Run, load_run
@@ -85,7 +87,7 @@ class Command:
         names = f"{kind.upper()} is one of {', '.join(known)}"
         usage = f"usage: {self.program} {kind.upper()} [OPTIONS]; {names}; {kind.upper()} --help explains the options"
         if self.words[:1] in (["-h"], ["--help"]):
-            print(usage)
+            say(usage)
             raise SystemExit(0)
         if not self.words or self.words[0].startswith("-"):
             raise UserError(f"which {kind}? {usage}")
@@ -125,9 +127,12 @@ class Command:
                 default = arguments(run=options, **settings)
                 parsed = tyro.cli(arguments, default=default, args=words, prog=prog, description=summary)
         except SystemExit as error:
-            if not error.code:
+            if not error.code:  # the help that was asked for
                 raise
             raise UserError(self._in_one_line(said.getvalue())) from error
+        except BrokenPipeError:
+            silence(sys.stdout)
+            raise SystemExit(0) from None
         paths = {f.name: getattr(parsed.run, f.name) for f in dataclasses.fields(parsed.run)}
         paths = {name: _at_home(path, self.flags[name]) for name, path in paths.items() if isinstance(path, Path)}
         return dataclasses.replace(parsed.run, **paths), {name: getattr(parsed, name) for name in settings}
@@ -160,10 +165,10 @@ class Command:
         return self.short.get(flag, flag) + equals + value
 
     def _in_one_line(self, said: str) -> str:
-        """What tyro says in a box of several lines: the reason, and what may have been meant."""
-        lines = "\n".join(line.strip("│ ") for line in said.splitlines() if line[:1] not in "╭╰")
-        parts = (" ".join(part.split()) for part in re.split(r"^[─-]+$", lines, flags=re.MULTILINE))
-        reason, *others = filter(None, parts)
+        """What tyro says in a box, or under a title and a rule: the reason, and what may have been meant."""
+        lines = "\n".join(line.strip("│ ") for line in said.splitlines() if line[:1] not in ("╭", "╰"))
+        parts = [" ".join(part.split()) for part in re.split(r"^[─-]+$", lines, flags=re.MULTILINE)]
+        reason, *others = parts if said.startswith("╭") else parts[1:]
         reason = reason.removeprefix("Error parsing ")
         reason = reason.replace(": invalid literal for int() with base 10:", " must be a whole number, got")
         reason = reason.replace(": could not convert string to float:", " must be a number, got")
@@ -175,7 +180,9 @@ class Command:
         return f"{reason}{hint}; {self.program} {self.words[0]} --help explains the options"
 
     def _in_short(self, flag: str) -> str:
-        return next((short for short, long in self.short.items() if long == flag), flag)
+        """The flag as it was given, or else its short form where it has one."""
+        is_given = any(word.partition("=")[0] == flag for word in self.words)
+        return flag if is_given else next((short for short, long in self.short.items() if long == flag), flag)
 
 
 def _at_home(path: Path, flag: str) -> Path:

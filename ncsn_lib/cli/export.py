@@ -29,7 +29,7 @@ def run(command: Command) -> int:
     trained = load_run(folder)
     record = load_model(folder)[1] if folder.suffix == ".safetensors" else read_run_record(folder)
     if out.suffix == ".onnx":
-        say(f"{command.title}: the network is traced, which takes up to a minute", error=True)
+        say(f"{command.title}: the network is traced, which takes up to a minute")
     (export_onnx if out.suffix == ".onnx" else export_run)(trained, out, record)
     say(f"the network of step {trained.step} is in {out}, {out.stat().st_size / 1e6:.2f} MB")
     return 0

@@ -1,6 +1,7 @@
 """The images that a command reads; each time a line says how many there are, and from where."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def _in_colours_of(recipe: Recipe, images: Tensor, path: Path) -> Tensor:
     return images.expand(-1, channels, -1, -1)
 
 
-def class_names(dataset: str, data: ImageFolder | None) -> list[str] | None:
+def class_names(dataset: str, data: ImageFolder | None) -> Sequence[str] | None:
     """The names of the classes of a data set, or of the folders of images; None where they have none."""
     if data is not None:
         return None if list(data.classes) == ["."] else list(data.classes)

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 from ncsn_lib.words import reason_of
 
@@ -15,8 +15,13 @@ def say(text: str, *, error: bool = False) -> None:
     stream = sys.stderr if error else sys.stdout
     try:
         print(text, file=stream, flush=True)
-    except OSError:  # the pipe is closed, as by `| head -1`, or the disk behind it is full: what follows goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError:
+        silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is written go nowhere: the pipe is closed, as by `| head -1`, or the disk behind it is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def prepare_streams() -> None:
@@ -29,6 +34,7 @@ def prepare_streams() -> None:
         told = reason_of(message) if isinstance(message, Warning) else message
         say(f"ncsn_lib: warning: {told}", error=True)
 
+    warnings.simplefilter("default", UserWarning)
     warnings.showwarning = show
 
 

@@ -1,6 +1,7 @@
 """`python -m ncsn_lib train-classifier DATASET`."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def data_name(name: str, path: Path | None, label: str | None) -> str:
     return name if path is None else label or f"images of {path.name}"
 
 
-def read_splits(name: str, options: TrainClassifierOptions) -> tuple[LabelledImages, LabelledImages, list[str] | None]:
+def read_splits(
+    name: str, options: TrainClassifierOptions
+) -> tuple[LabelledImages, LabelledImages, Sequence[str] | None]:
     """The training and the test images, of the same shape and classes, and the classes' names where they have some."""
     train: LabelledImages
     test: LabelledImages
