@@ -257,7 +257,7 @@ def _from_torchvision(name: str, root: str | Path | None, **options: Any) -> Any
 
 
 def _wrong_files(dataset: Any, root: Path) -> Iterator[str]:
-    """Which of the files that torchvision needs of a data set are missing or have another md5 than the published one."""
+    """Which of the files that torchvision needs of a data set are missing, or have another md5 than is published."""
     if hasattr(dataset, "train_list"):
         meta = dataset.meta
         needed = [*dataset.train_list, *dataset.test_list, (meta["filename"], meta["md5"])]

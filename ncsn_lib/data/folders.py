@@ -422,19 +422,21 @@ def _in_8_bits(opened: Any, whites: dict[str, int]) -> Any:
 
 @contextlib.contextmanager
 def _within_limits(content: bytes) -> Iterator[None]:
-    """Pillow refuses images of many pixels, for a stranger may send them; the user's own must fit their files' length.
+    """Pillow refuses many pixels, or much text, for a stranger may send them; here they must fit the file's length.
 
     A header may claim any size, and ten thousand pixels to a byte are more than deflate packs. Pillow's warnings are of
     what lies beside the pixels, and name no file.
     """
-    module = _pillow("Image")
-    limit, module.MAX_IMAGE_PIXELS = module.MAX_IMAGE_PIXELS, max(LARGE, 10_000 * len(content)) // 2  # twice is refused
+    image, png = _pillow("Image"), _pillow("PngImagePlugin")
+    kept = image.MAX_IMAGE_PIXELS, png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY
+    image.MAX_IMAGE_PIXELS = max(LARGE, 10_000 * len(content)) // 2  # twice as many are refused
+    png.MAX_TEXT_CHUNK = png.MAX_TEXT_MEMORY = LARGE // 4
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        module.MAX_IMAGE_PIXELS = limit
+        image.MAX_IMAGE_PIXELS, png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY = kept
 
 
 @functools.cache
