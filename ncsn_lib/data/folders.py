@@ -113,8 +113,9 @@ def load_images(
     """Every image below a folder, or in a zip, which is read without unpacking; the class is the image's folder.
 
     Every format counts that Pillow reads by itself; of several frames the first. Images are turned as their EXIF says.
-    Those of 16 bits are divided by 257. Of whole numbers of 32 bits, white is the first of 255, 65,535 and 2^31 - 1
-    that no pixel of all these images exceeds; of floating-point numbers, the first of 1, 255 and 65,535.
+    Greys of 16 bits are divided by 257; of colours of 16 bits the upper 8 are kept. Of whole numbers of 32 bits, white
+    is the first of 255, 65,535 and 2^31 - 1 that no pixel of all these images exceeds; of floating-point numbers, the
+    first of 1, 255 and 65,535.
 
     Args:
         path: the folder or the zip. Images are taken in the order of their names; hidden files are passed over, and
@@ -187,7 +188,7 @@ def list_files(path: Path) -> Iterator[list[ListedFile]]:
         changed, listed = path.stat().st_mtime_ns, {}
         for entry in archive.infolist():
             parts = [part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-            if not (entry.filename.endswith(("/", "\\")) or any(map(_is_hidden, parts))):
+            if parts and not (entry.filename.endswith(("/", "\\")) or any(map(_is_hidden, parts))):
                 name, read = "/".join(parts), partial(_read_entry, archive, entry)
                 listed[name] = ListedFile(name, entry.file_size, changed, read)  # what unpacking would leave
         yield sorted(listed.values(), key=lambda file: file.name.split("/"))
@@ -300,9 +301,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise OSError(f"{sizes}; unpack the zip yourself and name the folder")
     try:
         with archive.open(entry) as stream:
-            return stream.read(
-                entry.file_size
-            )  # by default it unpacks the whole, then cuts it at the size that it claims
+            return stream.read(entry.file_size)  # without a size it unpacks whatever there is
     except RuntimeError as error:  # a password, or a compression that Python does not know
         raise OSError(f"{error}; unpack the zip yourself and name the folder") from error
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
