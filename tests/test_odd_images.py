@@ -10,6 +10,7 @@ import re
 import socket
 import stat
 import struct
+import sys
 import time
 import unicodedata
 import warnings
@@ -64,7 +65,6 @@ def make(mode, width, height):
         colours = noise(len(mode) - 1)
         return of(mode, np.concatenate([colours, clear], 2), on_white(colours, clear))
     if mode in ("P", "PA"):
-        palette = noise(3, 256)[:0].reshape(0, 3)
         palette = generator.integers(0, 256, (256, 3), dtype=np.uint8)
         palette[:, 2] = 255 - palette[:, 0] // 2  # in colour, even where one alone is used
         palette[:, 0] //= 4
@@ -91,7 +91,7 @@ def make(mode, width, height):
         luminance = lightness.astype(float) / 2.55
         linear = np.where(luminance > 8, ((luminance + 16) / 116) ** 3, luminance / 903.3)
         grey = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear) * 255
-        lab = np.concatenate([lightness, np.full_like(lightness, 128), np.full_like(lightness, 128)], 2)
+        lab = np.concatenate([lightness, np.zeros_like(lightness), np.zeros_like(lightness)], 2)
         return of(mode, lab, np.repeat(grey, 3, 2), 2)
     if mode == "F":
         values = generator.random((height, width, 1), dtype=np.float32)
@@ -275,6 +275,34 @@ def test_greys_are_what_the_format_says(content, shown, tmp_path):
     assert only(tmp_path, "a.png", content)[:, 0].tolist() == shown
 
 
+def fits(bits, pixels, *more):
+    """A FITS of 2 x 1 numbers (FITS 4.0, section 4.4.1)."""
+    known = {"SIMPLE": "T", "BITPIX": bits, "NAXIS": 2, "NAXIS1": 2, "NAXIS2": 1, **dict(more)}
+    cards = "".join(f"{name:8}= {value:>20}".ljust(80) for name, value in known.items()) + "END"
+    return cards.ljust(2880).encode() + pixels.ljust(2880, b"\0")
+
+
+def test_fits_and_its_numbers_with_a_sign(tmp_path):
+    for content in (fits(8, b"\5\6"), fits(16, struct.pack(">2h", 5 * 257, 6 * 257))):
+        assert only(tmp_path, "a.fits", content).tolist() == [[[5, 6]]]
+    for content in (fits(16, struct.pack(">2h", -5, 6)), fits(16, struct.pack(">2h", 5, 6), ("BZERO", 32768))):
+        (tmp_path / "a.fits").write_bytes(content)
+        assert "have a sign or an offset" in refused("a.fits", tmp_path)
+
+
+def test_a_picture_cut_anywhere(tmp_path):
+    """JPEG 2000 of any length is a picture to Pillow at one place, and PCX at many."""
+    for ending, mode in (("jp2", "L"), ("jp2", "RGB"), ("pcx", "P")):
+        content = saved(ending, make(mode, 17, 3).picture)
+        whole = only(tmp_path, f"a.{ending}", content)
+        for length in range(len(content)):
+            try:
+                found = only(tmp_path, f"a.{ending}", content[:length])
+            except ValueError:
+                continue
+            assert np.array_equal(found, whole)
+
+
 @pytest.mark.parametrize(("mode", "whites"), [("I", (200, 60_000, 2**30)), ("F", (1, 255, 65_535))])
 def test_white_is_that_of_all_the_images(mode, whites, tmp_path):
     """A dark picture among others is dark."""
@@ -290,7 +318,7 @@ def test_white_is_that_of_all_the_images(mode, whites, tmp_path):
     assert load_images(tmp_path).images[0, 0, 0, 1] == round(255 * whites[0] / (255 if mode == "I" else 1))
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "avif"])
 def test_orientation_in_every_format_and_damaged_exif(ending, tmp_path):
     made = gradient("RGB", 32, 16)
     turned = {  # how the sensor saw it, from EXIF 2.3
@@ -308,18 +336,17 @@ def test_orientation_in_every_format_and_damaged_exif(ending, tmp_path):
         seen = Image.fromarray(np.ascontiguousarray(turned.get(orientation, turned[1])(upright)))
         exif = Image.Exif()
         exif[0x0112] = orientation
-        exif[0x8769] = {0x9286: b"\xff\xfe comment"}
-        quality = {"quality": 95} if ending == "jpg" else options_of(ending, None)
+        quality = {"quality": 95} if ending in ("jpg", "avif") else options_of(ending, None)
         found = only(tmp_path, f"a.{ending}", saved(ending, seen, exif=exif, **quality))
-        assert np.abs(found.astype(int) - made.shown).max() <= (6 if ending == "jpg" else 0)
-    if ending != "tif":  # whose own tags these are
+        assert np.abs(found.astype(int) - made.shown).max() <= (6 if ending in ("jpg", "avif") else 0)
+    if ending not in ("tif", "avif"):  # whose own tags these are
         for damaged in (
             b"garbage",
             b"Exif\0\0II*\0\xff\xff\xff\xff",
             b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03\0\0",
         ):
             found = only(tmp_path, f"a.{ending}", saved(ending, made.picture, exif=damaged, **quality))
-            assert np.abs(found.astype(int) - made.shown).max() <= (6 if ending == "jpg" else 0)
+            assert np.abs(found.astype(int) - made.shown).max() <= (6 if ending in ("jpg", "avif") else 0)
 
 
 @pytest.mark.parametrize("ending", ["gif", "webp", "apng", "tif", "avif", "png"])
@@ -519,7 +546,7 @@ def test_what_is_no_file_is_said_and_not_waited_for(kind, tmp_path, monkeypatch)
     assert loaded.others == ["c"]
     assert len(fingerprint(tmp_path)) == 16
     if kind not in ("link to itself", "link to nothing"):
-        assert "neither" in refused("a.png", tmp_path / "a.png")
+        assert "is a socket, a pipe, a device" in refused("a.png", tmp_path / "a.png")
 
 
 def test_links_in_circles(tmp_path):
@@ -547,14 +574,19 @@ def test_links_in_circles(tmp_path):
 
 def test_folders_deeper_than_functions_can_call_one_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for _ in range(1200):
+    for _ in range(400):
         os.mkdir("d")
         os.chdir("d")
     Path("a.png").write_bytes(GREY)
     os.chdir(tmp_path)
-    loaded = load_images(tmp_path)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(400)
+    try:
+        loaded = load_images(tmp_path)
+    finally:
+        sys.setrecursionlimit(limit)
     assert loaded.images.tolist() == [SHOWN]
-    assert loaded.classes == ["/".join("d" * 1200)]
+    assert loaded.classes == ["/".join("d" * 400)]
 
 
 def test_a_path_that_is_none(tmp_path):
@@ -670,27 +702,24 @@ def test_other_archives_named_zip(kind, zipped, tmp_path):
     assert "is no zip, or damaged (" in refused("b.zip", tmp_path / "b.zip")
 
 
-def patch_sizes(path, stored=None, unpacked=None):
-    """Have the one entry of a zip claim other sizes, before its content and in the list (APPNOTE 4.3.7, 4.3.12)."""
+def patch_sizes(path, unpacked):
+    """Have the one entry of a zip claim another size, before its content and in the list (APPNOTE 4.3.7, 4.3.12)."""
     content = bytearray(path.read_bytes())
-    for signature, position in ((b"PK\3\4", 18), (b"PK\1\2", 20)):
-        start = content.index(signature) + position
-        for offset, size in ((0, stored), (4, unpacked)):
-            if size is not None:
-                struct.pack_into("<I", content, start + offset, size)
+    for signature, position in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        struct.pack_into("<I", content, content.index(signature) + position, unpacked)
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("unpacked", [0, 10, 3 * 2**30, 2**32 - 2])
-def test_an_entry_that_lies_about_its_size(unpacked, zipped, peak):
-    path = zipped(("cat/1.png", GREY + bytes(2**29)), compression=zipfile.ZIP_DEFLATED)  # half a gigabyte of nothing
+def test_an_entry_that_lies_about_its_size(zipped, peak):
+    path = zipped(("cat/1.png", GREY + bytes(2**27)), compression=zipfile.ZIP_DEFLATED)  # a bomb: nearly all is nothing
     assert path.stat().st_size < 10**6
     before, start = peak(), time.perf_counter()
-    assert "claim to be 536,871," in refused("cat/1.png", path)
-    patch_sizes(path, unpacked=unpacked)
-    refused("cat/1.png", path)
-    assert time.perf_counter() - start < 3
-    assert peak() < before + 2**28
+    assert re.search("bytes in the zip that claim to be 134,21.*; unpack the zip yourself", refused("cat/1.png", path))
+    for unpacked in (0, 10, 3 * 2**30, 2**32 - 2):
+        patch_sizes(path, unpacked)
+        refused("cat/1.png", path)
+    assert time.perf_counter() - start < 2
+    assert peak() < before + 2**27
 
 
 def test_a_zip_damaged_anywhere(zipped, tmp_path):
@@ -716,7 +745,7 @@ def test_text_in_a_picture_is_no_matter(tmp_path):
     assert only(tmp_path, "a.png", saved("png", Image.new("L", (2, 2), 5), pnginfo=notes)).tolist() == [[[5, 5]] * 2]
 
 
-def test_ten_classes_of_every_format_at_once(tmp_path):
+def test_a_class_of_every_mode_of_every_format(tmp_path):
     for number, (ending, mode) in enumerate(CASES):
         folder = tmp_path / f"{number:02}"
         folder.mkdir()

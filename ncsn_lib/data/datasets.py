@@ -332,8 +332,8 @@ def _decode_celeba(split: str, root: str | Path | None, allocate: Allocate) -> D
         try:
             with Image.open(path) as face:  # torchvision would leave a file open that cannot be read
                 images[index] = np.asarray(prepare(face.convert("RGB"))).transpose(2, 0, 1)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of broken images
-            raise OSError(f"{path} cannot be read ({error}); unpack img_align_celeba.zip again") from error
+        except Exception as error:  # Pillow has many for broken images
+            raise OSError(f"{path} cannot be read ({reason_of(error)}); unpack img_align_celeba.zip again") from error
     return DecodedImages(images, (data.identity[:, 0] - 1).tolist(), [])
 
 

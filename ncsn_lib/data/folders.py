@@ -29,7 +29,7 @@ from ncsn_lib.words import counted, reason_of, shown, some
 GREY_MODES = ("1", "L", "LA")
 WIDE_MODES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535), "I;16": (65_535,), "I;16B": (65_535,)}
 """Pillow's modes of more than 8 bits, and the values that may be white: the first that is not exceeded is."""
-LARGE = 2**28
+LARGE = 2**26
 """Pixels, or bytes of a zip's entry, beyond which what is claimed is weighed against the file's own length."""
 NO_FILE = "a socket, a pipe, a device or a folder, where a file is needed"
 LOOKED_FOR = ".png, .jpg and their like are looked for"
@@ -113,8 +113,9 @@ def load_images(
     """Every image below a folder, or in a zip, which is read without unpacking; the class is the image's folder.
 
     Every format counts that Pillow reads by itself; of several frames the first. Images are turned as their EXIF says.
-    Those of 16 bits are divided by 257. Of whole numbers of 32 bits, white is the first of 255, 65,535 and 2^31 - 1
-    that no pixel of all these images exceeds; of floating-point numbers, the first of 1, 255 and 65,535.
+    Greys of 16 bits are divided by 257; of colours of 16 bits the upper 8 are kept. Of whole numbers of 32 bits, white
+    is the first of 255, 65,535 and 2^31 - 1 that no pixel of all these images exceeds; of floating-point numbers, the
+    first of 1, 255 and 65,535.
 
     Args:
         path: the folder or the zip. Images are taken in the order of their names; hidden files are passed over, and
@@ -187,7 +188,7 @@ def list_files(path: Path) -> Iterator[list[ListedFile]]:
         changed, listed = path.stat().st_mtime_ns, {}
         for entry in archive.infolist():
             parts = [part for part in entry.filename.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-            if not (entry.filename.endswith(("/", "\\")) or any(map(_is_hidden, parts))):
+            if parts and not (entry.filename.endswith(("/", "\\")) or any(map(_is_hidden, parts))):
                 name, read = "/".join(parts), partial(_read_entry, archive, entry)
                 listed[name] = ListedFile(name, entry.file_size, changed, read)  # what unpacking would leave
         yield sorted(listed.values(), key=lambda file: file.name.split("/"))
@@ -300,9 +301,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise OSError(f"{sizes}; unpack the zip yourself and name the folder")
     try:
         with archive.open(entry) as stream:
-            return stream.read(
-                entry.file_size
-            )  # by default it unpacks the whole, then cuts it at the size that it claims
+            return stream.read(entry.file_size)  # without a size it unpacks whatever there is
     except RuntimeError as error:  # a password, or a compression that Python does not know
         raise OSError(f"{error}; unpack the zip yourself and name the folder") from error
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
@@ -355,8 +354,7 @@ def _decode(content: bytes, size: int | None, ground: tuple[int, ...], whites: d
     Image = _pillow("Image")
     with _within_limits(content), Image.open(io.BytesIO(content), formats=_formats()) as opened:
         opened.load()
-        if opened.format == "PCX" and opened.mode == "L" and content[-769:-768] != b"\x0c":
-            raise ValueError("its palette is cut off")  # Pillow takes the numbers of colours for greys
+        _check_what_pillow_overlooks(opened, content)
         _scale_transparency(opened, content)
         picture = _upright(_in_8_bits(opened, whites), opened)
         is_grey = picture.mode in GREY_MODES or (opened.format == "PNG" and content[25] == PNG_GREY_AND_ALPHA)
@@ -374,6 +372,18 @@ def _decode(content: bytes, size: int | None, ground: tuple[int, ...], whites: d
             picture = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
         array = np.asarray(picture)
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _check_what_pillow_overlooks(opened: Any, content: bytes) -> None:
+    """Raise where Pillow gives other pixels than were meant, without a word."""
+    if opened.format == "PCX" and opened.mode == "L" and content[-769:-768] != b"\x0c":  # numbers of colours as greys
+        raise ValueError("its palette is cut off")
+    if opened.format == "JPEG2000" and b"\xff\xd9" not in content:  # which its stream ends with, and holds nowhere else
+        raise ValueError("it is cut off")
+    if opened.format == "FITS" and (
+        b"BZERO   =" in content or (opened.mode == "I;16" and np.asarray(opened).max() > 32_767)
+    ):
+        raise ValueError("its numbers have a sign or an offset, which are not understood; save it in another format")
 
 
 def _upright(picture: Any, opened: Any) -> Any:
@@ -403,7 +413,7 @@ def _in_8_bits(opened: Any, whites: dict[str, int]) -> Any:
     """
     if opened.mode not in WIDE_MODES:
         return opened
-    Image, values = _pillow("Image"), np.asarray(opened).astype(np.float64)
+    Image, values = _pillow("Image"), np.asarray(opened)
     low, high = values.min(), values.max()
     tags = getattr(opened, "tag_v2", {}) if opened.mode.startswith("I;16") else {}  # a TIFF's
     stated = 65_535 if opened.format == "PPM" and opened.mode == "I" else 2 ** tags[258][0] - 1 if 258 in tags else 0
@@ -414,7 +424,7 @@ def _in_8_bits(opened: Any, whites: dict[str, int]) -> Any:
     if not stated:
         white = whites[opened.mode] = max(white, whites.get(opened.mode, 0))
     dark = white - values if tags.get(262) == 0 else values  # where 0 is white
-    narrow = Image.fromarray(np.rint(dark * 255 / white).astype(np.uint8))
+    narrow = Image.fromarray(np.rint(dark.astype(np.float32) * (255 / white)).astype(np.uint8))
     if (clear := opened.info.get("transparency")) is not None:
         narrow.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     return narrow
@@ -422,19 +432,21 @@ def _in_8_bits(opened: Any, whites: dict[str, int]) -> Any:
 
 @contextlib.contextmanager
 def _within_limits(content: bytes) -> Iterator[None]:
-    """Pillow refuses images of many pixels, for a stranger may send them; the user's own must fit their files' length.
+    """Pillow refuses many pixels, or much text, for a stranger may send them; here they must fit the file's length.
 
     A header may claim any size, and ten thousand pixels to a byte are more than deflate packs. Pillow's warnings are of
     what lies beside the pixels, and name no file.
     """
-    module = _pillow("Image")
-    limit, module.MAX_IMAGE_PIXELS = module.MAX_IMAGE_PIXELS, max(LARGE, 10_000 * len(content)) // 2  # twice is refused
+    image, png = _pillow("Image"), _pillow("PngImagePlugin")
+    kept = image.MAX_IMAGE_PIXELS, png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY
+    image.MAX_IMAGE_PIXELS = max(LARGE, 10_000 * len(content)) // 2  # twice as many are refused
+    png.MAX_TEXT_CHUNK = png.MAX_TEXT_MEMORY = LARGE // 4
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        module.MAX_IMAGE_PIXELS = limit
+        image.MAX_IMAGE_PIXELS, png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY = kept
 
 
 @functools.cache
