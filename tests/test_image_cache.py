@@ -56,13 +56,13 @@ def pictures(request, tmp_path):
 def decoded(monkeypatch):
     """The number of pictures decoded so far."""
     names = []
-    real = ncsn_lib.data.folders._decode
+    real = ncsn_lib.data.folders.decode
 
     def counting(content, **options):
         names.append(len(content))
         return real(content, **options)
 
-    monkeypatch.setattr(ncsn_lib.data.folders, "_decode", counting)
+    monkeypatch.setattr(ncsn_lib.data.folders, "decode", counting)
     return names
 
 
@@ -172,14 +172,14 @@ def test_a_cache_that_cannot_be_written(pictures, tmp_path):
 
 def load_in_rounds(path, cache, log, barrier, num_rounds):
     """What each of several processes does: it decodes into cold caches, and notes each picture that it decodes."""
-    real = ncsn_lib.data.folders._decode
+    real = ncsn_lib.data.folders.decode
 
     def noting(content, **options):
         with open(log, "ab", buffering=0) as file:
             file.write(b".")
         return real(content, **options)
 
-    ncsn_lib.data.folders._decode = noting
+    ncsn_lib.data.folders.decode = noting
     for number in range(num_rounds):
         barrier.wait(60)
         loaded = load_images(path, cache=cache / str(number))

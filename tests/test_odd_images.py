@@ -25,7 +25,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from ncsn_lib.data import fingerprint, load_images
-from ncsn_lib.data.folders import _endings
+from ncsn_lib.data.pictures import _endings
 
 SIZES = [(1, 1), (1, 7), (17, 3), (64, 48)]  # width, height
 

@@ -1,9 +1,7 @@
 """Any folder or zip of images."""
 
 import contextlib
-import functools
 import hashlib
-import io
 import os
 import stat
 import struct
@@ -23,29 +21,12 @@ from torch import Tensor
 
 from ncsn_lib.checks import check_count
 from ncsn_lib.data.cache import Allocate, DecodedImages, cached_images
+from ncsn_lib.data.pictures import LARGE, decode, is_image, pillow
 from ncsn_lib.extras import need
 from ncsn_lib.words import counted, reason_of, shown, some
 
-GREY_MODES = ("1", "L", "LA")
-WIDE_MODES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535), "I;16": (65_535,), "I;16B": (65_535,)}
-"""Pillow's modes of more than 8 bits, and the values that may be white: the first that is not exceeded is."""
-LARGE = 2**26
-"""Pixels, or bytes of a zip's entry, beyond which what is claimed is weighed against the file's own length."""
 NO_FILE = "a socket, a pipe, a device or a folder, where a file is needed"
 LOOKED_FOR = ".png, .jpg and their like are looked for"
-PNG_GREY_AND_ALPHA = 4  # how its header says so
-TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-"""What makes a picture upright, by the orientation that EXIF has for it."""
-NOT_BY_ITSELF = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-"""Formats that Pillow knows, but reads with the help of another program, or not at all."""
 
 
 class LabelledImages(NamedTuple):
@@ -138,19 +119,20 @@ def load_images(
     if size is not None:
         check_count("size", size)
     try:
-        ground = _pillow("ImageColor").getrgb(background)[:3]
+        ground = pillow("ImageColor").getrgb(background)[:3]
     except (ValueError, TypeError) as error:
         raise ValueError(f"background must be a colour, like white or #ffffff, got {background!r}") from error
     with list_files(path) as files:
         pictures = _pictures(files)
-        others = [file.name for file in files if not (file.again or _is_image(file.name))]
+        others = [file.name for file in files if not (file.again or is_image(file.name))]
         if others and not pictures:
             raise ValueError(
                 f"{shown(path)} holds no image that can be read, but {_of_other_types(others)}; {LOOKED_FOR}"
             )
-        decode = partial(_decode_images, path, pictures, partial(_decode, size=size, ground=ground), skip_broken, {})
+        decode_one = partial(decode, size=size, ground=ground)
+        decode_all = partial(_decode_images, path, pictures, decode_one, skip_broken, {})
         source = state_of(path, pictures, size=size, skip_broken=skip_broken, background=background)
-        decoded = cached_images(cache, f"{path.name[:40]}-{source['place']}", source, decode)
+        decoded = cached_images(cache, f"{path.name[:40]}-{source['place']}", source, decode_all)
     if broken := decoded.broken:
         told = (
             f"{shown(path)}: {counted(len(broken), 'image')} left out, which cannot be read, first {shown(broken[0])}"
@@ -290,7 +272,7 @@ def _check_zip(archive: zipfile.ZipFile) -> None:
     for entry in archive.infolist():
         if b"PK\x01\x02" in entry.comment + entry.extra:  # how a record of the list begins
             raise zipfile.BadZipFile(f"entries of its list after {shown(entry.filename)} cannot be read")
-        if not _is_image(entry.filename):  # perhaps it was one, and its name is what is damaged
+        if not is_image(entry.filename):  # perhaps it was one, and its name is what is damaged
             with contextlib.suppress(RuntimeError):  # a password, or a compression, of what is not read
                 archive.open(entry).close()  # compares the name with the one before the content
 
@@ -311,7 +293,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 def _decode_images(
     path: Path,
     files: Sequence[ListedFile],
-    decode: Callable,
+    decode_one: Callable[..., np.ndarray],
     skip_broken: bool,
     whites: dict[str, int],
     allocate: Allocate,
@@ -323,7 +305,7 @@ def _decode_images(
     for file in files:
         known = dict(whites)
         try:
-            array = decode(file.read(), whites=whites)
+            array = decode_one(file.read(), whites=whites)
         except Exception as error:  # files and zips, and each of Pillow's forty formats, have their own
             if not skip_broken:
                 told = f"{shown(path)}: the image {shown(file.name)} cannot be read ({reason_of(error)})"
@@ -331,7 +313,7 @@ def _decode_images(
             broken.append(file.name)
             continue
         if any(whites[mode] > white for mode, white in known.items()):  # earlier ones were measured by too dark a white
-            return _decode_images(path, files, decode, skip_broken, whites, allocate)
+            return _decode_images(path, files, decode_one, skip_broken, whites, allocate)
         if images is None:
             images = allocate((len(files), *array.shape))
         if array.shape[1:] != images.shape[2:]:
@@ -349,132 +331,13 @@ def _decode_images(
     return DecodedImages(images[: len(folders)], labels.tolist(), broken)
 
 
-def _decode(content: bytes, size: int | None, ground: tuple[int, ...], whites: dict[str, int]) -> np.ndarray:
-    """(C, H, W) uint8, C = 1 if it is grey and 3 otherwise; `whites` as in `_in_8_bits`."""
-    Image = _pillow("Image")
-    with _within_limits(content), Image.open(io.BytesIO(content), formats=_formats()) as opened:
-        opened.load()
-        _check_what_pillow_overlooks(opened, content)
-        _scale_transparency(opened, content)
-        picture = _upright(_in_8_bits(opened, whites), opened)
-        is_grey = picture.mode in GREY_MODES or (opened.format == "PNG" and content[25] == PNG_GREY_AND_ALPHA)
-        if picture.mode in ("P", "PA"):
-            red, green, blue = picture.convert("RGB").split()
-            is_grey = red == green == blue
-        if picture.has_transparency_data:
-            is_grey &= len(set(ground)) == 1
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, (*ground, 255)), picture.convert("RGBA"))
-        picture = picture.convert("L" if is_grey else "RGB")
-        if size is not None:
-            side = min(picture.size)
-            left, top = (picture.width - side) // 2, (picture.height - side) // 2
-            box = (left, top, left + side, top + side)
-            picture = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        array = np.asarray(picture)
-        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def _check_what_pillow_overlooks(opened: Any, content: bytes) -> None:
-    """Raise where Pillow gives other pixels than were meant, without a word."""
-    if opened.format == "PCX" and opened.mode == "L" and content[-769:-768] != b"\x0c":  # numbers of colours as greys
-        raise ValueError("its palette is cut off")
-    if opened.format == "JPEG2000" and b"\xff\xd9" not in content:  # which its stream ends with, and holds nowhere else
-        raise ValueError("it is cut off")
-    if opened.format == "FITS" and (
-        b"BZERO   =" in content or (opened.mode == "I;16" and np.asarray(opened).max() > 32_767)
-    ):
-        raise ValueError("its numbers have a sign or an offset, which are not understood; save it in another format")
-
-
-def _upright(picture: Any, opened: Any) -> Any:
-    """A picture turned as the EXIF of its file says; of damaged EXIF there is nothing to go by."""
-    try:
-        turn = TURNS.get(opened.getexif().get(0x0112))
-    except Exception:  # Pillow's parsers of EXIF and XMP have many
-        turn = None
-    if turn:
-        return picture.transpose(_pillow("Image").Transpose[turn])
-    return picture.copy()  # which has a palette, where what Pillow gives for an ICNS has lost it
-
-
-def _scale_transparency(opened: Any, content: bytes) -> None:
-    """Have the transparent grey or colour of a PNG in 8 bits, where Pillow scales all the others alone."""
-    clear = opened.info.get("transparency")
-    if opened.format == "PNG" and opened.mode == "L" and clear is not None:
-        opened.info["transparency"] = clear * 255 // (2 ** content[24] - 1)  # the bits that it is stored in
-    elif opened.format == "PNG" and opened.mode == "RGB" and clear is not None and content[24] == 16:
-        opened.info["transparency"] = tuple(value >> 8 for value in clear)
-
-
-def _in_8_bits(opened: Any, whites: dict[str, int]) -> Any:
-    """A picture of more than 8 bits by its values' range, which Pillow itself would cut at 255.
-
-    Where the format does not say which value is white, `whites` has it for each mode: the largest that one needed.
-    """
-    if opened.mode not in WIDE_MODES:
-        return opened
-    Image, values = _pillow("Image"), np.asarray(opened)
-    low, high = values.min(), values.max()
-    tags = getattr(opened, "tag_v2", {}) if opened.mode.startswith("I;16") else {}  # a TIFF's
-    stated = 65_535 if opened.format == "PPM" and opened.mode == "I" else 2 ** tags[258][0] - 1 if 258 in tags else 0
-    possible = (stated,) if stated else WIDE_MODES[opened.mode]
-    white = next((white for white in possible if low >= 0 and high <= white), None)
-    if white is None:
-        raise ValueError(f"its values go from {low:g} to {high:g}; scale them to 0 to 1 or 0 to 255")
-    if not stated:
-        white = whites[opened.mode] = max(white, whites.get(opened.mode, 0))
-    dark = white - values if tags.get(262) == 0 else values  # where 0 is white
-    narrow = Image.fromarray(np.rint(dark.astype(np.float32) * (255 / white)).astype(np.uint8))
-    if (clear := opened.info.get("transparency")) is not None:
-        narrow.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    return narrow
-
-
-@contextlib.contextmanager
-def _within_limits(content: bytes) -> Iterator[None]:
-    """Pillow refuses many pixels, or much text, for a stranger may send them; here they must fit the file's length.
-
-    A header may claim any size, and ten thousand pixels to a byte are more than deflate packs. Pillow's warnings are of
-    what lies beside the pixels, and name no file.
-    """
-    image, png = _pillow("Image"), _pillow("PngImagePlugin")
-    kept = image.MAX_IMAGE_PIXELS, png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY
-    image.MAX_IMAGE_PIXELS = max(LARGE, 10_000 * len(content)) // 2  # twice as many are refused
-    png.MAX_TEXT_CHUNK = png.MAX_TEXT_MEMORY = LARGE // 4
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        image.MAX_IMAGE_PIXELS, png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY = kept
-
-
-@functools.cache
-def _formats() -> list[str]:
-    """The formats that Pillow reads by itself, in the order in which it tries them."""
-    Image = _pillow("Image")
-    Image.init()
-    return [kind for kind in Image.ID if kind not in NOT_BY_ITSELF]
-
-
-@functools.cache
-def _endings() -> set[str]:
-    """The endings of their files' names."""
-    known = _pillow("Image").registered_extensions()
-    return {ending for ending, kind in known.items() if kind in _formats()}
-
-
 def _pictures(files: Sequence[ListedFile]) -> list[ListedFile]:
-    return [file for file in files if _is_image(file.name) and not file.again]
+    return [file for file in files if is_image(file.name) and not file.again]
 
 
 def _of_other_types(names: Sequence[str]) -> str:
     endings = sorted({os.path.splitext(name)[1].lower() or "no ending" for name in names})
     return f"{counted(len(names), 'file')} of other types ({some(endings)})"
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in _endings()
 
 
 def _is_hidden(name: str) -> bool:
@@ -484,10 +347,6 @@ def _is_hidden(name: str) -> bool:
 def _class(name: str) -> str:
     """The folder that an image is in; macOS writes an accent apart from its letter, which is the same name."""
     return unicodedata.normalize("NFC", os.path.dirname(name)) or "."
-
-
-def _pillow(module: str) -> Any:
-    return need(f"PIL.{module}", "data", "reading images")
 
 
 def _evenly(total: int, count: int) -> np.ndarray:
