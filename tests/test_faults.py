@@ -163,7 +163,7 @@ def test_an_interruption_of_a_fresh_start_tells_how_to_go_on(tmp_path, number):
 def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(capsys, tmp_path):
     (tmp_path / "file").touch()
     started = []
-    with pytest.raises(OSError, match="cannot be written .* choose another folder"):
+    with pytest.raises(OSError, match=r"cannot be written .* choose another folder"):
         train_recipe(small_recipe(), tmp_path / "file" / "run", callback=lambda state, loss: started.append(loss))
     assert not started
     said = fails(capsys, *TRAIN, "--run-dir", "/proc/nowhere" if os.name == "posix" else tmp_path / "file" / "run")

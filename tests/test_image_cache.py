@@ -153,11 +153,18 @@ def test_a_failure_leaves_nothing(pictures, tmp_path):
 
 def test_what_a_killed_run_left_is_deleted_after_a_day(pictures, tmp_path):
     cache = tmp_path / "cache"
-    for name, age in [(".unfinished-old", 90_000), (".unfinished-new", 60)]:
+    for name, age in [
+        (f".unfinished-{0:012x}-old", 90_000),
+        (f".unfinished-{1:012x}-new", 60),
+        (".unfinished-mine", 90_000),
+    ]:
         (cache / name).mkdir(parents=True)
         os.utime(cache / name, (time.time() - age,) * 2)
     load_images(pictures(), cache=cache)
-    assert [file.name for file in cache.glob(".unfinished-*")] == [".unfinished-new"]
+    assert sorted(file.name for file in cache.glob(".unfinished-*")) == [
+        f".unfinished-{1:012x}-new",
+        ".unfinished-mine",
+    ]
 
 
 def test_a_cache_that_cannot_be_written(pictures, tmp_path):
