@@ -123,6 +123,21 @@ def check_replaces(path: Path, **marks: str) -> None:
         raise ValueError(f"{path} is there and has not the {kind}: it is left alone; choose another name, or move it")
 
 
+def check_writable(path: Path) -> None:
+    """Raise `OSError` unless a file can be written at `path`, before hours go into it; a missing folder is made."""
+    if os.path.isdir(path):
+        raise OSError(f"{path} is a folder, where a file is to be written; choose another name")
+    probe = _beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # fails where the name is too long
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror}); {remedy_of(error)}") from error
+
+
 def remedy_of(error: OSError) -> str:
     """What to do about a file that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -186,7 +201,7 @@ def claim(folder: Path) -> Iterator[None]:
 
 def _beside(path: Path) -> Path:
     """A name in the same folder, with the same ending, that nobody else is given."""
-    return path.with_name(f".unfinished-{uuid.uuid4().hex[:12]}-{path.name}")
+    return path.with_name(f".unfinished-{uuid.uuid4().hex[:12]}-{path.name[-40:]}")  # names have a greatest length
 
 
 def _flush(path: Path) -> None:

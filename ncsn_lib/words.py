@@ -23,7 +23,12 @@ def shown(name: str | Path) -> str:
     return re.sub(_UNPRINTABLE, lambda found: found[0].encode("unicode_escape").decode(), str(name))
 
 
-def reason_of(error: BaseException) -> str:
-    """What an error says, in one line."""
+def in_one_line(error: BaseException) -> str:
+    """What an error says, whole, in one line."""
     told = re.sub(r" <_io.* at 0x\w+>", "", str(error))  # a file without a name, as Pillow tells of it
-    return shown(" ".join(told.split())[:300]) or type(error).__name__
+    return shown(" ".join(told.split())) or type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, short enough to stand in another message."""
+    return in_one_line(error)[:300]

@@ -171,6 +171,24 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_first_step(capsys, 
     assert "choose another folder" in said
 
 
+@pytest.mark.parametrize("name", ["file/a.npy", "folder.npy", "x" * 260 + ".npy"])
+def test_an_output_that_cannot_be_written_is_found_before_the_work(capsys, run, tmp_path, monkeypatch, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.npy").mkdir()
+    for command in ("sample", "inpaint", "interpolate"):
+        monkeypatch.setattr(f"ncsn_lib.cli.{command}.Progress", None)  # whoever begins fails
+        said = fails(capsys, *quick(run, command, "--out", tmp_path / name))
+        assert re.search("is a folder|cannot be written", said)
+        assert re.search("; choose another (name|folder)$", said)
+    assert {path.name for path in tmp_path.iterdir()} == {"digits", "file", "folder.npy"}
+
+
+def test_a_name_as_long_as_names_can_be(run, tmp_path):
+    out = tmp_path / f"{'ß' * 120}.npy"  # 244 bytes
+    assert main(quick(run, "sample", "--num", 1, "--out", out)) == 0
+    assert np.load(out).shape == (1, 1, 8, 8)
+
+
 def test_a_second_training_in_a_folder_is_told_whose_it_is(capsys, run):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name[0] != "."}
     with claim(run):

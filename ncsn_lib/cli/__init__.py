@@ -21,7 +21,7 @@ from ncsn_lib.extras import MissingPackageError
 from ncsn_lib.files import remedy_of
 from ncsn_lib.sampling import NonFiniteSamplesError
 from ncsn_lib.training import NonFiniteLossError
-from ncsn_lib.words import reason_of
+from ncsn_lib.words import in_one_line
 
 PROGRAM = "python -m ncsn_lib"
 USAGE = f"""\
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(error: Exception, command: Command) -> str:
     """In one line, what went wrong and what to do."""
-    told = command.with_flags(reason_of(error))
+    told = command.with_flags(in_one_line(error))
     if isinstance(error, ProcessLostError):
         return f"{told}; to go on from the last checkpoint: {command.line_to_go_on}"
     if shortage := _memory_shortage(error):

@@ -17,7 +17,7 @@ from ncsn_lib.cli.judging import (
 )
 from ncsn_lib.cli.terminal import say
 from ncsn_lib.data import DATASETS
-from ncsn_lib.files import check_replaces, write_result
+from ncsn_lib.files import check_replaces, check_writable, write_result
 from ncsn_lib.metrics.classes import judge_images
 from ncsn_lib.metrics.inception import inception_figures, load_inception
 from ncsn_lib.networks.classifier import Classifier
@@ -67,6 +67,7 @@ def run(command: Command) -> int:
             f"there is no classifier at {usual}: make it with {make}, or" if subject.dataset in DATASETS else "please"
         )
         raise UserError(f"{made} name one by --classifier, or measure by --inception")
+    check_writable(options.out)
     images = draw(subject, options, command.title)
     result: dict[str, Any] = {"kind": "evaluation", "recipe": recipe.name, **subject.origin}
     result |= {"references": name, "num_references": len(references)}

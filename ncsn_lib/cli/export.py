@@ -6,6 +6,7 @@ from pathlib import Path
 from ncsn_lib.checkpoints import load_model
 from ncsn_lib.cli.command import Command, RunOptions, check_suffix
 from ncsn_lib.cli.terminal import say
+from ncsn_lib.files import check_writable
 from ncsn_lib.onnx_export import export_onnx
 from ncsn_lib.runs import export_run, load_run, read_run_record
 
@@ -28,6 +29,7 @@ def run(command: Command) -> int:
     folder = options.folder(recipe)
     trained = load_run(folder)
     record = load_model(folder)[1] if folder.suffix == ".safetensors" else read_run_record(folder)
+    check_writable(out)
     if out.suffix == ".onnx":
         say(f"{command.title}: the network is traced, which takes up to a minute")
     (export_onnx if out.suffix == ".onnx" else export_run)(trained, out, record)

@@ -12,6 +12,7 @@ from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.cli.reading import DataOptions, read_mask, test_images
 from ncsn_lib.cli.terminal import Progress, say
 from ncsn_lib.data import unit_images
+from ncsn_lib.files import check_writable
 from ncsn_lib.samplers.inpainting import MASKS, make_mask
 from ncsn_lib.sampling import inpaint_run
 from ncsn_lib.words import counted
@@ -54,6 +55,7 @@ def run(command: Command) -> int:
     generator = torch.Generator().manual_seed(options.seed)
     chosen = unit_images(images[torch.randperm(len(images), generator=generator)[: options.num]])
     known = chosen.repeat_interleave(options.completions, dim=0)
+    check_writable(options.out)
     total = len(known) * settings.num_calls(trained.recipe.noise.num_levels)
     with Progress(command.title, total, "calls") as progress:
         how = {"seed": options.seed, "renoise": options.renoise, "callback": progress.update}

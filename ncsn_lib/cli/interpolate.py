@@ -9,6 +9,7 @@ from ncsn_lib.checks import check_count, check_seed
 from ncsn_lib.cli.command import Command, RunOptions, check_suffix
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.cli.terminal import Progress, say
+from ncsn_lib.files import check_writable
 from ncsn_lib.sampling import interpolate_run
 from ncsn_lib.words import counted
 
@@ -37,6 +38,7 @@ class InterpolateOptions(RunOptions):
 def run(command: Command) -> int:
     """Interpolate between samples of a trained recipe."""
     options, trained = command.parse_with_run(command.take_recipe(), InterpolateOptions())
+    check_writable(options.out)
     total = options.rows * options.num * trained.recipe.calls_per_sample()
     with Progress(command.title, total, "calls") as progress:
         seeds = range(options.seed, options.seed + options.rows)

@@ -12,7 +12,7 @@ from ncsn_lib.cli.judging import JudgingOptions, draw, find_classifier, find_ref
 from ncsn_lib.cli.pictures import write_images
 from ncsn_lib.cli.terminal import say
 from ncsn_lib.data import unit_images
-from ncsn_lib.files import check_replaces, record_path, write_result
+from ncsn_lib.files import check_replaces, check_writable, record_path, write_result
 from ncsn_lib.metrics.classes import classify_images
 from ncsn_lib.metrics.neighbours import nearest_neighbours
 from ncsn_lib.provenance import provenance
@@ -49,6 +49,8 @@ def run(command: Command) -> int:
     classifier, about = find_classifier(
         options.classifier, subject.dataset, subject.shape[0], classes, any_classes=options.any_classes
     )
+    for path in (options.out, record):
+        check_writable(path)
     images = unit_images(draw(subject, options, command.title)).clamp(0, 1)
     references = unit_images(references)
     result: dict[str, Any] = {"kind": "neighbours", "recipe": recipe.name, **subject.origin}

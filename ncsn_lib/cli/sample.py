@@ -7,6 +7,7 @@ from ncsn_lib.checks import check_count, check_seed
 from ncsn_lib.cli.command import Command, RunOptions, check_suffix
 from ncsn_lib.cli.pictures import find_ffmpeg, write_animation, write_images
 from ncsn_lib.cli.terminal import Progress, say
+from ncsn_lib.files import check_writable
 from ncsn_lib.sampling import sample_run, sample_trajectory
 from ncsn_lib.shards import sample_to_shards
 from ncsn_lib.words import counted
@@ -45,6 +46,8 @@ class SampleOptions(RunOptions):
 def run(command: Command) -> int:
     """Sample from a trained recipe."""
     options, trained = command.parse_with_run(command.take_recipe(), SampleOptions())
+    if options.out.suffix:
+        check_writable(options.out)
     how = {"seed": options.seed, "batch_size": options.batch_size, "bfloat16": options.bfloat16}
     with Progress(command.title, options.num * trained.recipe.calls_per_sample(), "calls") as progress:
         how["callback"] = progress.update

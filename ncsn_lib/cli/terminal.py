@@ -7,7 +7,7 @@ import time
 import warnings
 from typing import Any, TextIO
 
-from ncsn_lib.words import reason_of
+from ncsn_lib.words import in_one_line
 
 
 def say(text: str, *, error: bool = False) -> None:
@@ -31,7 +31,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        told = reason_of(message) if isinstance(message, Warning) else message
+        told = in_one_line(message) if isinstance(message, Warning) else message
         say(f"ncsn_lib: warning: {told}", error=True)
 
     warnings.simplefilter("default", UserWarning)

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ncsn_lib.checkpoints import MODEL_FORMAT
 from ncsn_lib.classifiers import ClassifierSettings, classifier_accuracy, save_classifier, train_classifier
 from ncsn_lib.cli.command import Command, DeviceOptions, UserError, check_suffix
 from ncsn_lib.cli.judging import classifier_path
 from ncsn_lib.cli.reading import class_names, read_folder, read_split
 from ncsn_lib.cli.terminal import Progress, say
 from ncsn_lib.data import DATASETS, ImageFolder, LabelledImages, fingerprint
+from ncsn_lib.files import check_replaces, check_writable, record_path
 from ncsn_lib.provenance import provenance
 from ncsn_lib.words import counted, some
 
@@ -43,6 +45,8 @@ def run(command: Command) -> int:
     check_suffix(out, (".safetensors",))
     device = options.find_device()
     train, test, classes = read_splits(name, options)
+    check_writable(out)
+    check_replaces(record_path(out), format=MODEL_FORMAT)
     with Progress(command.title, settings.num_steps(len(train.images)), "steps") as progress:
 
         def report(step: int, loss: float) -> None:
