@@ -12,6 +12,7 @@ import torch
 
 from ncsn_lib.cli import main
 
+PRELOADED = ["ncsn_lib.cli.train", "scipy.integrate", "sklearn.datasets", "torch._dynamo", "tqdm.auto", "tyro"]
 PATIENCE = 300  # seconds; a busy machine may take long, and what hangs does not last
 
 
@@ -27,7 +28,7 @@ def run_command(argv, log):
 def start(target, *args):
     """A process, running; it ends with the tests at the latest."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ncsn_lib.cli.train", "scipy.integrate", "sklearn.datasets", "tqdm.auto", "tyro"])
+    context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=target, args=args, daemon=True)
     process.start()
     return process
