@@ -6,7 +6,9 @@ import math
 import numpy as np
 import torch
 from scipy import integrate
+from torch import nn
 
+from ncsn_lib.networks.layers import ResidualConvUnits
 from ncsn_lib.recipes import RECIPES
 
 
@@ -59,6 +61,27 @@ def smooth_network(dim, *, seed=0):
 
     score_fn.parameters = [*first.parameters(), *last.parameters()]
     return score_fn
+
+
+class Last(nn.Module):
+    """A refine block that leaves its last input as it is."""
+
+    def forward(self, inputs, labels, size):
+        return inputs[-1]
+
+
+def without_repetitions(network):
+    """The paper's network, or that of 2020, with one part of each kind."""
+    for module in network.modules():
+        if isinstance(module, ResidualConvUnits):
+            module.num_units = 1
+            for name in [name for name in module if not name.startswith("1_")]:
+                del module[name]
+    for stage in (network.res1, network.res2, network.res3):
+        del stage[1]  # the second residual block
+    network.res4 = nn.ModuleList()  # dilated, like stage 3
+    network.refine2 = Last()  # of two inputs, like refine3 and refine4
+    return network
 
 
 TINY = ["--training.num-steps", "4", "--training.batch-size", "8", "--network.widths", "8"]

@@ -1,4 +1,4 @@
-"""Training runs in processes of their own, to be killed or stopped: their words go to a file.
+"""Training in processes of its own, together or to be killed or stopped.
 
 They are forked from a server that has imported the library once, so that each starts at once.
 """
@@ -12,11 +12,12 @@ import torch
 
 from ncsn_lib.cli import main
 
+PRELOADED = ["ncsn_lib.cli.train", "scipy.integrate", "sklearn.datasets", "torch._dynamo", "tqdm.auto", "tyro"]
 PATIENCE = 300  # seconds; a busy machine may take long, and what hangs does not last
 
 
 def run_command(argv, log):
-    """What such a process does: `python -m ncsn_lib ARGV` on one thread."""
+    """What such a process does: `python -m ncsn_lib ARGV` on one thread, its words in a file."""
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -24,13 +25,18 @@ def run_command(argv, log):
     sys.exit(main(argv))
 
 
-def start_command(argv, log):
-    """The process, running; it ends with the tests at the latest."""
+def start(target, *args):
+    """A process, running; it ends with the tests at the latest."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ncsn_lib.cli.train", "sklearn.datasets", "tqdm.auto", "tyro"])
-    process = context.Process(target=run_command, args=(argv, log), daemon=True)
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=target, args=args, daemon=True)
     process.start()
     return process
+
+
+def start_command(argv, log):
+    """A process that runs a command."""
+    return start(run_command, argv, log)
 
 
 def wait_for(condition, is_running):

@@ -161,9 +161,11 @@ OTHERS = {
     "a/fork",
     "a/course",
     "someone/a-book",
+    "ermongroup/ncsn",
+    "ermongroup/ncsnv2",
     "toshas/torch-fidelity",
     "zalandoresearch/fashion-mnist",
-}  # examples, and what we use
+}  # examples, and what others published
 
 
 def test_no_file_names_an_address_of_its_own():

@@ -7,13 +7,12 @@ import copy
 import dataclasses
 import functools
 import itertools
-import multiprocessing
 import sys
 
 import pytest
 import torch
-from problems import seeded
-from processes import wait_for_end
+from problems import seeded, without_repetitions
+from processes import start, wait_for_end
 
 from ncsn_lib import MLP, NCSN, GaussianMixture, LossObjective, NCSNObjective, NCSNv2, TrainingSettings, UNet, train
 from ncsn_lib.checkpoints import load_checkpoint, save_checkpoint
@@ -45,8 +44,8 @@ IMAGES, POINTS = (1, 4, 4), (3,)
 NETWORKS = {
     "MLP": (lambda: MLP(3, (8,), conditional=True), POINTS),
     "UNet": (lambda: UNet(1, (8,), num_blocks=1), IMAGES),
-    "NCSN": (lambda: NCSN(SIGMAS, 1, 4), IMAGES),
-    "NCSNv2": (lambda: NCSNv2(SIGMAS, 1, 4), IMAGES),
+    "NCSN": (lambda: without_repetitions(NCSN(SIGMAS, 1, 2)), IMAGES),
+    "NCSNv2": (lambda: without_repetitions(NCSNv2(SIGMAS, 1, 2)), IMAGES),
     "ScoreResNet": (lambda: ScoreResNet(1, 8), IMAGES),
 }
 
@@ -150,12 +149,9 @@ def train_all_in(rank, size, meeting, out):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun with gloo, and signals, are things of POSIX")
 def test_in_two_processes(tmp_path):
-    """All that is crossed, since processes take seconds to start; each is named where it differs."""
-    context = multiprocessing.get_context("spawn")
+    """All that is crossed, by the same two; each is named where it differs."""
     arguments = (2, tmp_path / "meeting", tmp_path / "weights.pt")
-    processes = [context.Process(target=train_all_in, args=(rank, *arguments), daemon=True) for rank in range(2)]
-    for process in processes:
-        process.start()
+    processes = [start(train_all_in, rank, *arguments) for rank in range(2)]
     assert [wait_for_end(process) for process in processes] == [0, 0]
     for (objective, network, accumulate), found in torch.load(tmp_path / "weights.pt").items():
         close(found, whole(objective, network), f"{objective}, {network}, {accumulate} parts: ")

@@ -6,6 +6,7 @@ The pages under test are those of lab_pages.py.
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 import traitlets
@@ -489,7 +490,8 @@ def test_python_says_why_not(asking, run):
 
 
 def test_a_lab_follows_its_network_and_refuses(run):
-    assert DenoiserLab(run, torch.zeros(12, 1, 28, 28)).num_known == 12
+    for images in (torch.zeros(12, 1, 28, 28), np.zeros((12, 1, 28, 28), dtype=np.uint8)):
+        assert DenoiserLab(run, images).num_known == 12
     narrow = load_run(MODEL.with_name("mnist_small.safetensors"))
     assert DenoiserLab(narrow).sigma_range == [0.05, 1.0]
     assert DenoiserLab(narrow, sigma=0.2).sigma == 0.2

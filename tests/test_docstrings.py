@@ -35,6 +35,6 @@ def test_the_words_before_a_colon_are_no_type():
 
 def test_a_widget_shows_what_it_takes():
     told = "(*args: t.Any, **kwargs: t.Any)"
-    assert extension.show_widget(None, "class", "", ScoreLab, None, told, None) == ("(**values: ~typing.Any)", None)
-    assert extension.show_widget(None, "class", "", LadderLab, None, told, None) == ("(**traits)", None)
+    for lab in (ScoreLab, LadderLab):
+        assert extension.show_widget(None, "class", "", lab, None, told, None) == ("(**values: ~typing.Any)", None)
     assert extension.show_widget(None, "class", "", dict, None, "(x)", None) is None

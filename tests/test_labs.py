@@ -3,11 +3,14 @@
 The pages under test are those of lab_pages.py.
 """
 
+import functools
+import json
 import math
 import re
 import runpy
 import sys
 
+import numpy as np
 import pytest
 import sklearn.datasets
 import torch
@@ -28,9 +31,17 @@ from lab_pages import (
 )
 from scipy.stats import kstest
 
-from ncsn_lib import GaussianMixture, annealed_langevin_dynamics, geometric_sigmas, langevin_dynamics, plotting
-from ncsn_lib.labs import LadderLab, ScoreLab
-from ncsn_lib.labs.base import STATIC, standalone
+import ncsn_lib.labs
+from ncsn_lib import (
+    GaussianMixture,
+    annealed_langevin_dynamics,
+    geometric_sigmas,
+    langevin_dynamics,
+    load_run,
+    plotting,
+)
+from ncsn_lib.labs import DenoiserLab, LadderLab, SamplerLab, ScoreLab
+from ncsn_lib.labs.base import STATIC, as_plain, standalone
 from ncsn_lib.metrics import mode_mass
 from ncsn_lib.schedules import langevin_step_sizes, level_overlap
 
@@ -501,6 +512,76 @@ def test_the_ladder_of_a_widget():
     assert lab.schedule == "given"
     lab.schedule = "geometric"
     assert lab.sigmas == geometric_sigmas(20.0, 1.0, 3).tolist()
+
+
+@functools.cache
+def every_lab():
+    """One of each, with the values of all its traits that are no choice: numbers, lists of them, and arrays."""
+    run, image = (
+        load_run(ROOT / "book" / "results" / "models" / "mnist_small_wide.safetensors"),
+        torch.rand(1, 1, 28, 28),
+    )
+    points, labs = torch.randn(3, 2).double(), [ScoreLab(), LadderLab(), DenoiserLab(run), SamplerLab(run)]
+    assert {type(lab).__name__ for lab in labs} == set(ncsn_lib.labs.__all__)
+    values = {}
+    for lab in labs:
+        traits = [trait for trait in lab.traits(sync=True).values() if not trait.name.startswith("_")]
+        own = [trait for trait in traits if trait.this_class.__module__.startswith("ncsn_lib")]
+        numbers = [trait.name for trait in own if not isinstance(trait, traitlets.Bool | traitlets.Enum)]
+        array = points if isinstance(lab, ScoreLab) else image
+        values[lab] = {name: array if getattr(lab, name) is None else getattr(lab, name) for name in numbers}
+    return values
+
+
+FORMS = {
+    "tensor": torch.as_tensor,
+    "array": np.asarray,
+    "list": as_plain,
+    "tuple": lambda value: tuple(as_plain(value)) if np.ndim(value) else value,
+    "list of tensors": lambda value: list(torch.as_tensor(value)) if np.ndim(value) else torch.tensor(value),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_lab_takes_numbers_in_any_form(form):
+    """And gives them back as it did: numbers, lists and tensors."""
+    for lab, values in every_lab().items():
+        for name, value in values.items():
+            setattr(lab, name, FORMS[form](value))
+            found = getattr(lab, name)
+            assert type(found) is type(value)
+            torch.testing.assert_close(torch.as_tensor(found), torch.as_tensor(value), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["words", {}, torch.zeros(2, 1, 1, 1, 1), np.array(["a", "b"]), 1j, [[1.0], [2.0, 3.0]]]
+)
+def test_a_lab_refuses_what_holds_no_such_numbers(wrong):
+    for lab, values in every_lab().items():
+        for name in values:
+            with pytest.raises(traitlets.TraitError, match=name):
+                setattr(lab, name, wrong)
+
+
+@pytest.mark.parametrize("lab", LABS.values())
+def test_a_ladder_that_a_widget_is_made_with(lab):
+    sigmas = torch.tensor([3.0, 1.0, 0.5])
+    for values in ({}, {"sigma_max": 7.0}):
+        made = lab(sigmas=sigmas, **values)
+        assert (made.sigmas, made.schedule) == (sigmas.tolist(), "given")
+
+
+def test_the_front_end_gets_what_it_got():
+    lab = ScoreLab(sigmas=geometric_sigmas(3.0, 0.5, 4), eps=torch.tensor(1e-4), seed=np.int64(3), means=np.eye(2))
+    assert json.loads(json.dumps(lab.get_state(["sigmas", "eps", "seed", "means"]))) == {
+        "sigmas": geometric_sigmas(3.0, 0.5, 4).tolist(),
+        "eps": pytest.approx(1e-4),
+        "seed": 3,
+        "means": [[1.0, 0.0], [0.0, 1.0]],
+    }
+    for fraction in (2.5, torch.tensor(2.5), "2"):
+        with pytest.raises(traitlets.TraitError, match="'seed' trait of a ScoreLab instance expected an int"):
+            lab.seed = fraction
 
 
 @pytest.mark.parametrize(

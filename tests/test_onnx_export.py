@@ -10,12 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from problems import small_recipe
-from torch import nn
+from problems import small_recipe, without_repetitions
 
 from ncsn_lib.cli import main
 from ncsn_lib.files import record_path
-from ncsn_lib.networks.layers import ResidualConvUnits
 from ncsn_lib.onnx_export import export_onnx
 from ncsn_lib.recipes import MNIST, TOY
 from ncsn_lib.runs import Run, load_run
@@ -49,19 +47,8 @@ def test_the_stored_model_by_the_command(tmp_path):
     np.testing.assert_allclose(record["sigmas"], run.recipe.noise.sigmas().numpy(), rtol=1e-6)
 
 
-def without_repetitions(network):
-    """The paper's network with one part of each kind; the optimiser's time grows with the square of their number."""
-    for module in network.modules():
-        if isinstance(module, ResidualConvUnits):
-            module.num_units = 1
-    for stage in (network.res1, network.res2, network.res3):
-        del stage[1]  # the second residual block
-    network.res4 = nn.ModuleList()  # dilated, like stage 3
-    network.refine2.forward = lambda inputs, labels, size: inputs[1]  # of two inputs, like refine3 and refine4
-    return network
-
-
 def test_the_papers_network(tmp_path):
+    """In one part of each kind, since the optimiser's time grows with the square of their number."""
     recipe = dataclasses.replace(MNIST, network=NCSNSettings(ngf=8))
     run = Run(without_repetitions(recipe.build_network()).eval(), recipe, 0)
     export_onnx(run, tmp_path / "ncsn.onnx", {})

@@ -53,11 +53,9 @@ def prepare(app, what, name, obj, options, lines):
 
 
 def show_widget(app, what, name, obj, options, signature, returned):
-    """Put what a widget's `__init__` takes, or its traits, in the place of what traitlets' `__new__` says."""
+    """Put what a widget's `__init__` takes in the place of what traitlets' `__new__` says."""
     if what != "class" or signature != "(*args: t.Any, **kwargs: t.Any)":
         return None
-    if obj.__init__.__module__.split(".")[0] != obj.__module__.split(".")[0]:
-        return "(**traits)", returned
     own = inspect.signature(obj.__init__, bound_method=True)
     return inspect.stringify_signature(own, unqualified_typehints=True), returned
 

@@ -113,6 +113,8 @@ class Command:
             The options and the groups; paths begin where ~ says.
         """
         tyro = need("tyro", "cli", "the command line")
+        if self.short:
+            summary += "; " + ", ".join(f"{short} is short for {long}" for short, long in self.short.items())
         groups = [("run", tyro.conf.OmitArgPrefixes[type(options)]), *((name, type(v)) for name, v in settings.items())]
         arguments = dataclasses.make_dataclass("Arguments", groups)
         for name, group in {**settings, "": options}.items():

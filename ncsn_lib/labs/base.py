@@ -1,4 +1,4 @@
-"""What the labs share: their front ends, the ladder that they walk down, arrays as traits."""
+"""What the labs share: their front ends, the ladder that they walk down, numbers and arrays as traits."""
 
 import base64
 import inspect
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import numpy as np
 import torch
 import traitlets
 
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas
+from ncsn_lib.words import reason_of
 
 STATIC = Path(__file__).parent / "static"
 IMPORT = re.compile(r'from "\./(\w+\.js)"')
@@ -37,6 +39,40 @@ def standalone(name: str) -> str:
     return IMPORT.sub(inline, (STATIC / name).read_text(encoding="utf-8"))
 
 
+def as_plain(value: Any) -> Any:
+    """Tensors, arrays and tuples as lists, and those of no dimension as numbers; anything else as it is."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        return value.tolist()
+    return [as_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+class Plain:
+    """What the traits of numbers share: they take tensors and arrays, and hold plain numbers and lists."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Accept what the trait does, as tensors and arrays, too."""
+        return super().validate(obj, as_plain(value))  # type: ignore[misc]  # the trait's, which stands beside it
+
+
+class Number(Plain, traitlets.CFloat[float, Any]):
+    """A trait: a number."""
+
+
+class Count(Plain, traitlets.CInt[int, Any]):
+    """A trait: an integer, which no fraction is rounded to."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Accept integers of any type."""
+        number = super().validate(obj, value)
+        if number != as_plain(value):
+            self.error(obj, value)
+        return number
+
+
+class Numbers(Plain, traitlets.List[Any]):
+    """A trait: a list of numbers, or of lists of them."""
+
+
 class Array(traitlets.Instance):
     """A trait: a batch of points or images (B, *shape) as a tensor, or None; it travels as bytes."""
 
@@ -56,14 +92,21 @@ class Array(traitlets.Instance):
         return None if sent is None else tensor_of(sent["data"], self.dtype).view(sent["shape"])
 
     def validate(self, obj: Any, value: Any) -> torch.Tensor | None:
-        """Accept None or a (B, *shape) tensor, of any numbers, also infinite ones and NaN."""
-        value = super().validate(obj, value)
+        """Accept None or (B, *shape) numbers as a tensor, an array or lists, also infinite ones and NaN."""
         if value is None:
             return None
         shape = tuple(obj.image_shape) if self.example_shape is None else self.example_shape
+        wanted = f"{self.name} must be (B, {', '.join(map(str, shape))})"
+        if not isinstance(value, torch.Tensor):
+            try:
+                value = torch.tensor(as_plain(value), dtype=self.dtype)
+            except (TypeError, ValueError, RuntimeError) as error:
+                given = f"{type(value).__name__} that is none ({reason_of(error)})"
+                raise traitlets.TraitError(
+                    f"{wanted}, a tensor, an array or a list of numbers, got a {given}"
+                ) from None
         if value.ndim != 1 + len(shape) or tuple(value.shape[1:]) != shape or len(value) == 0:
-            wanted = ", ".join(map(str, shape))
-            raise traitlets.TraitError(f"{self.name} must be (B, {wanted}), got {tuple(value.shape)}")
+            raise traitlets.TraitError(f"{wanted}, got {tuple(value.shape)}")
         return value.to(self.dtype)
 
 
@@ -88,20 +131,23 @@ class Lab(SaidLab):
     A ladder that is set in `sigmas` is used as it is, and `schedule` says "given", until a knob is turned.
     """
 
-    sigma_max = traitlets.CFloat(1.0).tag(sync=True)
+    sigma_max = Number(1.0).tag(sync=True)
     """The first level sigma_1, above `sigma_min`."""
-    sigma_min = traitlets.CFloat(0.01).tag(sync=True)
+    sigma_min = Number(0.01).tag(sync=True)
     """The last level sigma_L, above 0."""
-    num_levels = traitlets.CInt(10, min=2).tag(sync=True)
+    num_levels = Count(10, min=2).tag(sync=True)
     """The number of levels L."""
     schedule = traitlets.Enum([*SCHEDULES, "given"], "geometric").tag(sync=True)
     """"geometric", "linear", or "given"."""
-    sigmas = traitlets.List(traitlets.CFloat()).tag(sync=True)
+    sigmas = Numbers(Number()).tag(sync=True)
     """The ladder itself, (L,) decreasing levels."""
-    eps = traitlets.CFloat(2e-5).tag(sync=True)
+    eps = Number(2e-5).tag(sync=True)
     """The step size at the last level, the paper's epsilon, in squared units of the data; above 0."""
-    steps_per_level = traitlets.CInt(100, min=1).tag(sync=True)
+    steps_per_level = Count(100, min=1).tag(sync=True)
     """The number of steps T at each level."""
+
+    def __init__(self, **values: Any):
+        super().__init__(**({"schedule": "given"} if "sigmas" in values else {}) | values)
 
     @traitlets.default("sigmas")
     def _default_sigmas(self) -> list[float]:

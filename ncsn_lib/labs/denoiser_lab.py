@@ -7,8 +7,8 @@ import torch
 import traitlets
 from torch import Tensor
 
-from ncsn_lib.labs.base import STATIC, Array, standalone
-from ncsn_lib.labs.network_lab import NetworkLab
+from ncsn_lib.labs.base import STATIC, Array, Count, Number, Numbers, standalone
+from ncsn_lib.labs.network_lab import Images, NetworkLab
 from ncsn_lib.runs import Run
 
 LEAST_SIGMA = 0.05
@@ -33,13 +33,13 @@ class DenoiserLab(NetworkLab):
     _esm = standalone("denoiser_lab.js")
     _css = (STATIC / "labs.css").read_text(encoding="utf-8")
 
-    sigma_range = traitlets.List(traitlets.CFloat(), [LEAST_SIGMA, 12.0], minlen=2, maxlen=2).tag(sync=True)
+    sigma_range = Numbers(Number(), [LEAST_SIGMA, 12.0], minlen=2, maxlen=2).tag(sync=True)
     """The least and the largest noise level; by default those that the network was trained at, from 0.05 on."""
-    sigma = traitlets.CFloat(1.0).tag(sync=True)
+    sigma = Number(1.0).tag(sync=True)
     """The noise level."""
-    seed = traitlets.CInt(0, min=0).tag(sync=True)
+    seed = Count(0, min=0).tag(sync=True)
     """Of the noise."""
-    num_known = traitlets.CInt(MOST_KNOWN, min=1).tag(sync=True)
+    num_known = Count(MOST_KNOWN, min=1).tag(sync=True)
     """How many training images the exact denoiser knows: the first ones of those that the lab was given."""
     image = Array(None, torch.float32)
     """(1, C, H, W) the clean image, in [0, 1]; the lab begins with a drawing."""
@@ -52,7 +52,7 @@ class DenoiserLab(NetworkLab):
     exact = Array(None, torch.float32)
     """(1, C, H, W) the one that the exact denoiser of the first `num_known` images expects."""
 
-    def __init__(self, run: Run, images: Tensor | None = None, **values: Any):
+    def __init__(self, run: Run, images: Images | None = None, **values: Any):
         """Take a trained network, and the images (N, C, H, W) that it learnt from for the exact denoiser.
 
         Raises:

@@ -1,8 +1,6 @@
 """The ladder lab's widget: what a ladder of noise levels does to data, loss and sampler."""
 
-import traitlets
-
-from ncsn_lib.labs.base import STATIC, Lab, standalone
+from ncsn_lib.labs.base import STATIC, Count, Lab, standalone
 
 
 class LadderLab(Lab):
@@ -18,9 +16,9 @@ class LadderLab(Lab):
     _esm = standalone("ladder_lab.js")
     _css = (STATIC / "labs.css").read_text(encoding="utf-8")
 
-    dim = traitlets.CInt(64, min=1).tag(sync=True)
+    dim = Count(64, min=1).tag(sync=True)
     """D, the dimensions of an example, for the overlap."""
-    digit = traitlets.CInt(3, min=0, max=9).tag(sync=True)
+    digit = Count(3, min=0, max=9).tag(sync=True)
     """Which digit is shown."""
-    seed = traitlets.CInt(0, min=0).tag(sync=True)
+    seed = Count(0, min=0).tag(sync=True)
     """Of the noise on it."""

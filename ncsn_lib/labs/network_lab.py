@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-import traitlets
 from torch import Tensor
 
 from ncsn_lib.data import unit_images
 from ncsn_lib.distributions import dataset_mixture
-from ncsn_lib.labs.base import SaidLab, tensor_of
+from ncsn_lib.labs.base import Count, Numbers, SaidLab, tensor_of
 from ncsn_lib.runs import Run
 
 BYTES_PER_SECOND = 800_000
@@ -18,6 +18,7 @@ MOST_NAMED = 5
 """Training images that an answer about the exact denoiser names."""
 
 Answer = tuple[dict[str, Any], list[Tensor]]
+Images = Tensor | np.ndarray[Any, Any]
 
 
 class NetworkLab(SaidLab):
@@ -26,12 +27,12 @@ class NetworkLab(SaidLab):
     On a page of the book a worker answers the same questions, with `mnist_small_wide` as an ONNX file.
     """
 
-    image_shape = traitlets.List(traitlets.CInt(min=1), minlen=3, maxlen=3).tag(sync=True)
+    image_shape = Numbers(Count(min=1), minlen=3, maxlen=3).tag(sync=True)
     """C, H, W of the images; C is 1 or 3."""
 
-    def __init__(self, run: Run, images: Tensor | None = None, **values: Any):
+    def __init__(self, run: Run, images: Images | None = None, **values: Any):
         """Answer with a trained network, and with images (N, C, H, W) for the exact denoiser."""
-        shape = list(run.recipe.image_shape)
+        images, shape = None if images is None else torch.as_tensor(images), list(run.recipe.image_shape)
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise ValueError(f"the lab is for images of one or three channels, got a network for {shape}")
         if images is not None and list(images.shape[1:]) != shape:

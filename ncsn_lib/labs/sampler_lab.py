@@ -4,10 +4,9 @@ from typing import Any
 
 import torch
 import traitlets
-from torch import Tensor
 
-from ncsn_lib.labs.base import STATIC, Array, Lab, standalone
-from ncsn_lib.labs.network_lab import NetworkLab
+from ncsn_lib.labs.base import STATIC, Array, Count, Lab, Number, standalone
+from ncsn_lib.labs.network_lab import Images, NetworkLab
 from ncsn_lib.runs import Run
 from ncsn_lib.settings import ConsistentSamplingSettings, SamplingSettings
 
@@ -29,19 +28,19 @@ class SamplerLab(NetworkLab, Lab):
 
     sampler = traitlets.Enum(["consistent", "langevin"], "consistent").tag(sync=True)
     """"consistent" (Jolicoeur-Martineau et al. 2021), one call a level, or "langevin" (Song & Ermon 2019, Alg. 1)."""
-    keep = traitlets.CFloat(0.3, min=0.0, max=1.0).tag(sync=True)
+    keep = Number(0.3, min=0.0, max=1.0).tag(sync=True)
     """The share of the next level's noise that consistent sampling keeps from this level's."""
     denoise = traitlets.Bool(True).tag(sync=True)
     """Whether annealed Langevin dynamics ends with a denoising step; consistent sampling always does."""
-    data_mean = traitlets.CFloat(0.5).tag(sync=True)
+    data_mean = Number(0.5).tag(sync=True)
     """The mean of the starting states, whose standard deviation is sigma_1."""
-    num_images = traitlets.CInt(16, min=1).tag(sync=True)
+    num_images = Count(16, min=1).tag(sync=True)
     """How many images, B."""
-    seed = traitlets.CInt(0, min=0).tag(sync=True)
+    seed = Count(0, min=0).tag(sync=True)
     """Of start and noise."""
     shown = traitlets.Enum(["state", "expected"], "state").tag(sync=True)
     """The noisy "state", or the clean image that the network "expected" before the step, x + sigma^2 * score."""
-    step = traitlets.CInt(0, min=0).tag(sync=True)
+    step = Count(0, min=0).tag(sync=True)
     """The step that is seen: set it to go back and forth through the run, as far as it has come."""
     running = traitlets.Bool(False).tag(sync=True)
     """Whether it samples; set it to start and to pause."""
@@ -50,7 +49,7 @@ class SamplerLab(NetworkLab, Lab):
     samples = Array(None, torch.float32)
     """(B, C, H, W) the states when the run ended or was paused."""
 
-    def __init__(self, run: Run, images: Tensor | None = None, **values: Any):
+    def __init__(self, run: Run, images: Images | None = None, **values: Any):
         """Sample a trained network on the levels that its recipe samples it with."""
         noise, sampling = run.recipe.noise, run.recipe.sampling
         own: dict[str, Any] = {"sigma_max": noise.sigma_max, "sigma_min": noise.sigma_min}

@@ -6,7 +6,7 @@ import torch
 import traitlets
 
 from ncsn_lib.distributions import GaussianMixture
-from ncsn_lib.labs.base import STATIC, Array, Lab, standalone
+from ncsn_lib.labs.base import STATIC, Array, Count, Lab, Number, Numbers, standalone
 
 
 class ScoreLab(Lab):
@@ -25,26 +25,26 @@ class ScoreLab(Lab):
     _esm = standalone("score_lab.js")
     _css = (STATIC / "labs.css").read_text(encoding="utf-8")
 
-    means = traitlets.List([[-5.0, -5.0], [5.0, 5.0]]).tag(sync=True)
+    means = Numbers(Numbers(Number(), minlen=2, maxlen=2), [[-5.0, -5.0], [5.0, 5.0]], minlen=1).tag(sync=True)
     """(K, 2) the modes' means; `mixture` sets all of a mixture at once."""
-    stds = traitlets.List([1.0, 1.0]).tag(sync=True)
+    stds = Numbers(Number(), [1.0, 1.0], minlen=1).tag(sync=True)
     """(K,) their standard deviations."""
-    weights = traitlets.List([0.2, 0.8]).tag(sync=True)
+    weights = Numbers(Number(), [0.2, 0.8], minlen=1).tag(sync=True)
     """(K,) their weights, made to sum to 1."""
-    sigma = traitlets.CFloat(0.0, min=0.0).tag(sync=True)
+    sigma = Number(0.0, min=0.0).tag(sync=True)
     """The noise level whose score plain Langevin dynamics follows."""
-    step_size = traitlets.CFloat(0.1).tag(sync=True)
+    step_size = Number(0.1).tag(sync=True)
     """Its step size alpha, above 0."""
-    num_steps = traitlets.CInt(1000, min=1).tag(sync=True)
+    num_steps = Count(1000, min=1).tag(sync=True)
     """Its number of steps."""
     spread = traitlets.Enum(["replaced", "convolved"], "replaced").tag(sync=True)
     """The score at a level of the ladder: "convolved" adds the variances, as data with noise have it; "replaced" puts
     sigma in the place of each component's spread, as the authors' toy code does."""
-    num_chains = traitlets.CInt(1280, min=1).tag(sync=True)
+    num_chains = Count(1280, min=1).tag(sync=True)
     """The number of chains B, each started uniformly in the square [-8, 8]^2."""
-    seed = traitlets.CInt(0, min=0).tag(sync=True)
+    seed = Count(0, min=0).tag(sync=True)
     """Of start and noise, the same for both samplers."""
-    speed = traitlets.CInt(3, min=1).tag(sync=True)
+    speed = Count(3, min=1).tag(sync=True)
     """Steps a frame."""
     running = traitlets.Bool(False).tag(sync=True)
     """Whether the chains walk; set it to start and to pause them."""
