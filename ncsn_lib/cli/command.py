@@ -170,7 +170,7 @@ class Command:
         """What tyro says in a box, or under a title and a rule: the reason, and what may have been meant."""
         lines = "\n".join(line.strip("│ ") for line in said.splitlines() if line[:1] not in ("╭", "╰"))
         parts = [" ".join(part.split()) for part in re.split(r"^[─-]+$", lines, flags=re.MULTILINE)]
-        reason, *others = parts if said.startswith("╭") else parts[1:]
+        reason, *others = (parts if said.startswith("╭") else parts[1:]) or [said]
         reason = reason.removeprefix("Error parsing ")
         reason = reason.replace(": invalid literal for int() with base 10:", " must be a whole number, got")
         reason = reason.replace(": could not convert string to float:", " must be a number, got")
