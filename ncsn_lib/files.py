@@ -48,6 +48,9 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
         if temporary.is_dir() and path.is_dir():
             discard_folder(path)
         temporary.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # not the temporary one, which nobody knows
+        raise
     finally:
         delete(temporary)
     _flush(path.parent)

@@ -82,6 +82,7 @@ def train_recipe(
     processes: Processes = ALONE,
     on_gpu: bool = False,
     fresh: bool = False,
+    any_images: bool = False,
     command: str = "ncsn_lib.train_recipe",
     stop: Callable[[], bool] | None = None,
     quality: Quality | None = None,
@@ -105,6 +106,7 @@ def train_recipe(
         processes: who trains; the first one writes.
         on_gpu: lay the network out as a GPU wants it (channels last) and compile it; the first step takes minutes.
         fresh: delete the folder's checkpoints, the best one and the measurements first.
+        any_images: go on with other images than the run was trained on.
         command: what is run, for `run.json`.
         stop: is asked at each step whether to save and end.
         quality: is measured at some of the checkpoints, of which the best one stays.
@@ -132,7 +134,7 @@ def train_recipe(
         if fresh and processes.rank == 0:
             _discard_run(folder)
         processes.wait()
-        resume(state, recipe, folder, source)
+        resume(state, recipe, folder, source, any_images=any_images)
         if on_gpu:
             for network in (state.network, state.ema.module):
                 network.to(memory_format=torch.channels_last)
@@ -266,7 +268,9 @@ def check_images(recipe: Recipe, images: Data) -> None:
         check_batch_size(recipe.training.batch_size, len(images))
 
 
-def resume(state: TrainingState, recipe: Recipe, folder: Path, source: str | None = None) -> None:
+def resume(
+    state: TrainingState, recipe: Recipe, folder: Path, source: str | None = None, *, any_images: bool = False
+) -> None:
     """Set a fresh training state to the folder's last checkpoint, if there is one.
 
     Args:
@@ -274,6 +278,7 @@ def resume(state: TrainingState, recipe: Recipe, folder: Path, source: str | Non
         recipe: what is trained; its number of steps may be another than the checkpoint's.
         folder: where the checkpoints are.
         source: the `fingerprint` of the images; None where it is not known.
+        any_images: take a checkpoint that was trained on other images.
 
     Raises:
         ValueError: the checkpoint is of other settings, which the message names, of other images, or of more steps.
@@ -283,21 +288,25 @@ def resume(state: TrainingState, recipe: Recipe, folder: Path, source: str | Non
     if saved:
         checkpoint = load_checkpoint(saved[-1])
         planned = checkpoint.recipe["training"] | {"num_steps": recipe.training.num_steps}
-        different = differences(checkpoint.recipe | {"training": planned}, recipe.to_dict())
+        here = recipe.to_dict()
+        there = checkpoint.recipe | {"training": planned} | ({"dataset": here["dataset"]} if any_images else {})
+        different = differences(there, here)
         if different:
             raise ValueError(
                 f"{checkpoint.path} is of another run: {'; '.join(different)}; "
                 "choose another folder, or the same settings"
+                + (", or go on with other images by `any_images`" if there["dataset"] != here["dataset"] else "")
             )
         if recipe.training.num_steps < checkpoint.step:
             raise ValueError(
                 f"num_steps must be at least the {checkpoint.step} steps that {checkpoint.path} has done, "
                 f"got {recipe.training.num_steps}"
             )
-        if None not in (source, checkpoint.images) and source != checkpoint.images:
+        if not any_images and None not in (source, checkpoint.images) and source != checkpoint.images:
             raise ValueError(
-                f"{checkpoint.path} was trained on other images, {checkpoint.images}, not {source}; choose another "
-                "folder, or the same images"
+                f"{checkpoint.path} was trained on other images, {recipe.dataset} by the fingerprint "
+                f"{checkpoint.images}, not {source}; choose another folder, or the same images, or go on with other ones "
+                "by `any_images`"
             )
         state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
 

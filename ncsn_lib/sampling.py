@@ -204,7 +204,7 @@ class _Watched:
             where = "after the last noise level" if self.left.isnan() else f"at the noise level {self.left.item():.4g}"
             raise NonFiniteSamplesError(
                 f"of {counted(len(samples), 'sample')}, {bad} left the finite numbers, first {where}; "
-                "lower the step size eps, or train longer"
+                "lower the step size `eps`, or train longer"
             )
         return samples
 

@@ -257,7 +257,7 @@ def test_samples_that_are_not_finite_are_refused(capsys, run, tmp_path):
         argv = ["sample", "digits", "--run-dir", run, "--num", 2, "--sampling.eps", "1e30", "--out", tmp_path / out]
         said = fails(capsys, *argv)
         assert "of 2 samples, 2 left the finite numbers, first at the noise level " in said
-        assert "lower the step size eps" in said
+        assert said.endswith("lower the step size --sampling.eps, or train longer")
         assert not (list((tmp_path / out).glob("*.npy")) if out == "a" else (tmp_path / out).exists())
 
     class Breaks(torch.nn.Module):
@@ -366,6 +366,20 @@ def test_evaluate_reads_what_sample_wrote(run, tmp_path, monkeypatch):
     # The folder holds 256 values for each pixel, the array all there are.
     assert shards["feature_distance"] == pytest.approx(array["feature_distance"], rel=0.05)
     assert shards["class_shares"] == array["class_shares"]
+
+
+def test_other_images_are_refused_unless_they_are_meant(capsys, classes, tmp_path):
+    first, second = classes("one/set", "a", "b"), classes("two/set", "a", "b")
+    Image.new("L", (8, 8), 7).save(second / "a" / "0.png")
+    argv = [*TRAIN, "--run-dir", tmp_path / "run", "--data"]
+    assert main(list(map(str, [*argv, first]))) == 0
+    said = fails(capsys, *argv, second, "--steps", "8")
+    known = load_checkpoint(list_checkpoints(tmp_path / "run")[-1]).images
+    assert f"was trained on other images, images of set by the fingerprint {known}, not " in said
+    assert said.endswith("or go on with other ones by --any-images")
+    assert "dataset is 'images of set' there and 'digits' here" in fails(capsys, *argv[:-1], "--steps", "8")
+    assert main(list(map(str, [*argv, second, "--steps", "8", "--any-images"]))) == 0
+    assert main(list(map(str, [*argv[:-1], "--steps", "10", "--any-images"]))) == 0
 
 
 def test_grey_images_for_a_recipe_of_colour(capsys, classes, tmp_path, monkeypatch):

@@ -59,6 +59,8 @@ class TrainOptions(DataOptions):
     """Write the loss for TensorBoard, too, in the run's folder."""
     fresh: bool = False
     """Delete the folder's checkpoints, the best one and its measurements among them, and start anew."""
+    any_images: bool = False
+    """Go on with other images than the run was trained on."""
     skip_broken: bool = False
     """Leave out images of --data that cannot be read, instead of stopping at the first."""
     cache: bool = True
@@ -117,6 +119,7 @@ def run(command: Command) -> int:
                 processes=processes,
                 on_gpu=device.type == "cuda" if options.compile is None else options.compile,
                 fresh=options.fresh,
+                any_images=options.any_images,
                 command=command.line,
                 stop=stop,
                 quality=quality,
