@@ -150,12 +150,13 @@ def remedy_of(error: OSError) -> str:
     return "choose another folder"
 
 
-def write_beside(path: Path, content: bytes) -> None:
-    """Write a file that is not worth an interruption: where that cannot be done, a warning says so."""
+def write_beside(path: Path, content: bytes) -> str:
+    """Write a file that is not worth an interruption; says what is to be warned of where that cannot be done."""
     try:
         write_file(path, content)
     except OSError as error:
-        warnings.warn(f"{path} could not be written ({reason_of(error)}); the run goes on without it", stacklevel=2)
+        return f"{path} could not be written ({error.strerror or reason_of(error)}); the run goes on without it"
+    return ""
 
 
 def set_aside(path: Path, reason: BaseException) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sized
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from ncsn_lib.checkpoints import (
 from ncsn_lib.checks import check_count
 from ncsn_lib.data import fingerprint
 from ncsn_lib.distributed import ALONE, Processes
-from ncsn_lib.files import claim, discard_folder, set_aside, write_beside
+from ncsn_lib.files import claim, discard_abandoned, discard_folder, set_aside, write_beside
 from ncsn_lib.provenance import provenance
 from ncsn_lib.recipes import SOURCES
 from ncsn_lib.records import differences
@@ -131,8 +132,11 @@ def train_recipe(
     source = fingerprint(images) if isinstance(images, Tensor) else None
     state = TrainingState.start(recipe.build_network().to(device), recipe.training)
     with claim(folder) if processes.rank == 0 else contextlib.nullcontext():
-        if fresh and processes.rank == 0:
-            _discard_run(folder)
+        if processes.rank == 0:
+            for place in (folder, folder / "best"):
+                discard_abandoned(place, age=0.0)  # what a run that was killed left
+            if fresh:
+                _discard_run(folder)
         processes.wait()
         resume(state, recipe, folder, source, any_images=any_images)
         if on_gpu:
@@ -191,25 +195,27 @@ class _RunFiles:
         if processes.rank or not rows:
             return
         # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
-        _append_rows(self.folder / "loss.csv", ("step", "loss"), rows)
+        problems = [_append_rows(self.folder / "loss.csv", ("step", "loss"), rows)]
         self._checkpoint(self.folder, self.keep)
         spent = {"step": self.state.step, "seconds": round(self.seconds + time.perf_counter() - self.begun, 3)}
         record = spent | {"counted_from_step": self.since} | self.origin
-        write_beside(self.folder / "run.json", (json.dumps(record, indent=1) + "\n").encode())
+        problems.append(write_beside(self.folder / "run.json", (json.dumps(record, indent=1) + "\n").encode()))
         if self.quality is not None and self.state.step % self.quality.every == 0:
-            self._measure(self.quality)
+            problems.append(self._measure(self.quality))
+        for problem in filter(None, problems):
+            warnings.warn(problem, stacklevel=2)
 
     def _checkpoint(self, folder: Path, keep: int) -> None:
         weights, training = self.state.ema.module.state_dict(), self.state.tensors()
         self.save_checkpoint(folder, step=self.state.step, weights=weights, training=training, keep=keep)
 
-    def _measure(self, quality: Quality) -> None:
-        """Measure the network as it stands, and keep it where it is the best so far."""
+    def _measure(self, quality: Quality) -> str:
+        """Measure the network as it stands, and keep it where it is the best so far; says what is to be warned of."""
         table, step = self.folder / "quality.csv", self.state.step
         value = quality.measure(Run(self.state.ema.module.eval(), self.recipe, step))
         if value < min((found for _, found in _rows_before(table, step)), default=math.inf):
             self._checkpoint(self.folder / "best", keep=1)
-        _append_rows(table, ("step", "quality"), [(step, value)])
+        return _append_rows(table, ("step", "quality"), [(step, value)])
 
 
 def _discard_run(folder: Path) -> None:
@@ -305,8 +311,8 @@ def resume(
         if not any_images and None not in (source, checkpoint.images) and source != checkpoint.images:
             raise ValueError(
                 f"{checkpoint.path} was trained on other images, {recipe.dataset} by the fingerprint "
-                f"{checkpoint.images}, not {source}; choose another folder, or the same images, or go on with other ones "
-                "by `any_images`"
+                f"{checkpoint.images}, not {source}; choose another folder, or the same images, or go on with other "
+                "ones by `any_images`"
             )
         state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
 
@@ -390,8 +396,8 @@ def _rows_before(path: Path, step: int) -> list[tuple[int, float]]:
         return []
 
 
-def _append_rows(path: Path, header: tuple[str, str], rows: list[tuple[int, float]]) -> None:
-    """Add steps to a run's table, dropping what an interrupted run wrote of the same steps."""
+def _append_rows(path: Path, header: tuple[str, str], rows: list[tuple[int, float]]) -> str:
+    """Add steps to a run's table in place of what an interrupted run wrote of them; says what is to be warned of."""
     table = io.StringIO(newline="")
     csv.writer(table).writerows([header, *_rows_before(path, rows[0][0]), *rows])
-    write_beside(path, table.getvalue().encode())
+    return write_beside(path, table.getvalue().encode())

@@ -152,7 +152,7 @@ class Command:
         return given, trained._replace(recipe=dataclasses.replace(trained.recipe, **settings))
 
     def with_flags(self, message: str) -> str:
-        """A message that begins with an argument's name, or has one in backticks, with the option's name in its place."""
+        """A message that begins with an argument's name, or has one in backticks, with the option's name instead."""
         message = re.sub(r"`(\w+)`", lambda name: self.flags.get(name[1], name[0]), message)
         name = re.match(r"\w+(?=(\[\d+\])? must )", message)
         if name is None or name[0] not in self.flags:
