@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -20,8 +20,6 @@ from ncsn_lib.extras import need
 from ncsn_lib.recipes import RECIPES
 from ncsn_lib.runs import Run, load_run
 from ncsn_lib.settings import Recipe
-
-Options = TypeVar("Options", bound="DeviceOptions")
 
 
 class UserError(Exception):
@@ -99,8 +97,8 @@ class Command:
         return self.take("recipe", RECIPES)
 
     def parse(
-        self, summary: str, options: Options, settings: Mapping[str, Any], *, with_help: bool = True
-    ) -> tuple[Options, dict[str, Any]]:
+        self, summary: str, options: Any, settings: Mapping[str, Any], *, with_help: bool = True
+    ) -> tuple[Any, dict[str, Any]]:
         """The options, and groups of settings, as the words give them, a flag for each field.
 
         Args:
