@@ -42,12 +42,13 @@ def source(claim, measured):
     return "; ".join(told)
 
 
-def table(part, rows):
-    """The claims of a part."""
-    lines = [f"### {part}", "", "| where | the claim | our number | verdict | made by |", "|---|---|---|---|---|"]
-    for _, claim, measured, word in rows:
+def table(title, rows):
+    """The claims of one verdict, in the order of the paper's subjects."""
+    lines = [f"### {title}", "", "| subject | where | the claim | our number | made by |", "|---|---|---|---|---|"]
+    for part, claim, measured, word in rows:
         says = f"{claim.says} [Chapter]({claim.chapter}.md)"
-        lines.append(f"| {claim.where} | {says} | {numbered(measured)} | **{word}** | {source(claim, measured)} |")
+        number = f"{numbered(measured)}{'' if not claim.is_identity else f', **{word}**'}"
+        lines.append(f"| {part} | {claim.where} | {says} | {number} | {source(claim, measured)} |")
     return lines
 
 
@@ -79,13 +80,31 @@ def origins(names):
     return lines
 
 
+TITLES = {
+    "reproduced": "Reproduced: the paper's own experiment",
+    "partly": "Partly: a smaller experiment, or a copy of the data",
+    "not": "Not: the claim does not hold in the number",
+    "not run yet": "Not run yet",
+}
+
+
 def written():
-    """The ledger, as it stands between the marks."""
+    """The ledger, as it stands between the marks: experiments by their verdict, then identities and counts."""
     rows = list(entries())
-    counts = Counter(word for *_, word in rows)
+    experiments = [row for row in rows if not row[1].is_identity]
+    identities = [row for row in rows if row[1].is_identity]
+    counts = Counter(word for *_, word in experiments)
     told = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
-    blocks = [[f"**{len(rows)} claims: {told}.**"]]
-    blocks += [table(part, [row for row in rows if row[0] == part]) for part in CLAIMS]
+    hold = sum(word == "reproduced" for *_, word in identities)
+    blocks = [
+        [
+            f"**{len(experiments)} experiments: {told}.** Beside them {len(identities)} identities and counts; {hold} hold."
+        ]
+    ]
+    for word in VERDICTS:
+        if found := [row for row in experiments if row[3] == word]:
+            blocks.append(table(TITLES[word], found))
+    blocks.append(table("Identities and counts", identities))
     blocks.append(origins(sorted({measured.result for _, _, measured, _ in rows if measured is not None})))
     return "\n\n".join("\n".join(block) for block in blocks)
 

@@ -83,6 +83,13 @@ def beside_a_curve(seed):
     return {"power_beside_curve": ((lengths[1] - lengths[0]) / torch.tensor(sigmas[1] / sigmas[0]).log()).item()}
 
 
+def sliced_by_forward_mode(score_fn, x, sigma):
+    """(B,) sliced score matching with variance reduction, its product with the Jacobian taken in forward mode."""
+    (v,) = gaussian_projections(x, 1).unbind(1)
+    value, moved = torch.func.jvp(lambda x: score_fn(x, sigma), (x,), (v,))
+    return (v * moved).sum(1) + 0.5 * value.square().sum(1)
+
+
 def costs():
     """Operations of each loss with its gradient in the weights, in those of the denoising loss, at D = 784."""
     x, sigma = torch.rand(8, 784), torch.ones(8)
@@ -90,6 +97,7 @@ def costs():
     losses = {
         "denoising": lambda f: denoising_score_matching_loss(f, x, sigma, torch.randn_like(x)),
         "sliced": lambda f: sliced_score_matching_vr_loss(f, x, sigma, gaussian_projections(x, 1)),
+        "sliced_forward": lambda f: sliced_by_forward_mode(f, x, sigma),
         "exact": lambda f: implicit_score_matching_loss(f, x, sigma),
     }
 
