@@ -94,13 +94,10 @@ def written():
     experiments = [row for row in rows if not row[1].is_identity]
     identities = [row for row in rows if row[1].is_identity]
     counts = Counter(word for *_, word in experiments)
-    told = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
+    verdicts = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
     hold = sum(word == "reproduced" for *_, word in identities)
-    blocks = [
-        [
-            f"**{len(experiments)} experiments: {told}.** Beside them {len(identities)} identities and counts; {hold} hold."
-        ]
-    ]
+    others = f"Beside them {len(identities)} identities and counts; {hold} hold."
+    blocks = [[f"**{len(experiments)} experiments: {verdicts}.** {others}"]]
     for word in VERDICTS:
         if found := [row for row in experiments if row[3] == word]:
             blocks.append(table(TITLES[word], found))
