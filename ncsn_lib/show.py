@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ CONSTANTS = {
     "averaged weights": lambda r: r.training.ema_decay or "no",
     "dequantised": lambda r: "yes" if r.training.dequantize else "no",
     "mirrored at random": lambda r: "yes" if r.training.flip else "no",
+    "trained in": lambda r: "bfloat16 (autocast)" if r.training.bfloat16 else "float32",
     "sampler": lambda r: "annealed Langevin" if hasattr(r.sampling, "eps") else "consistent",
     "$\\epsilon$": lambda r: f"{r.sampling.eps:g}" if hasattr(r.sampling, "eps") else "–",
     "$T$": lambda r: getattr(r.sampling, "num_steps", "–"),
@@ -144,7 +145,12 @@ def _origin(result: Mapping[str, Any]) -> str:
 
 
 def _figures_table(result: Mapping[str, Any]) -> str:
-    """What the classifier made of a stored run's samples and of real images."""
+    """What the classifier made of a stored run's samples and of real images; of faces, how near training images are."""
+    if "judged" not in result:
+        head = ("", "images", "median distance to the nearest training image", "nearer than 99 % of test images")
+        near = {name: (row["num"], row["in_pixels"]) for name, row in result["statistics"]["nearest"].items()}
+        rows = [(name, f"{n:,}", f"{row['0.5']:.2f}", f"{row['copy_rate']:.1%}") for name, (n, row) in near.items()]
+        return _table(head, rows)
     head = ("", "images", "sure", "rarest and commonest class", "Frechet distance, classifier's features")
     rows = [
         (
@@ -156,6 +162,10 @@ def _figures_table(result: Mapping[str, Any]) -> str:
         )
         for row in result["judged"]["rows"]
     ]
+    return _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = [f"<tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>"]
     cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
     return f'<div style="overflow-x: auto"><table class="table">{"".join(cells)}</table></div>'
