@@ -146,6 +146,8 @@ def _origin(result: Mapping[str, Any]) -> str:
 
 def _figures_table(result: Mapping[str, Any]) -> str:
     """What the classifier made of a stored run's samples and of real images; of faces, how near training images are."""
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
     if "judged" not in result:
         head = ("", "images", "median distance to the nearest training image", "nearer than 99 % of test images")
         near = {name: (row["num"], row["in_pixels"]) for name, row in result["statistics"]["nearest"].items()}

@@ -13,6 +13,8 @@ from functools import cache
 
 import nbformat
 from chapters import BOOK, chapters, command_line, read_results, use_utf8
+from ledger import PAGE as LEDGER
+from ledger import written
 from plain import read_parts
 
 ALLOWED = BOOK / "_tools" / "prose_numbers.txt"
@@ -57,6 +59,8 @@ def known_numbers(page):
     source = page.read_text(encoding="utf-8")
     found = numbers_in("\n".join(re.findall(r"```\{code-cell\}.*?```", source, re.DOTALL)))
     found |= numbers_in("\n".join(MATHS.findall(source)))
+    if page == LEDGER:  # whose tables are written from the claims and the results
+        found |= numbers_in(written() + (BOOK / "_tools" / "claims.py").read_text(encoding="utf-8"))
     for path in (page.with_suffix(".ipynb"), BOOK / "solutions" / f"{page.stem}.ipynb"):
         if path.exists():
             found |= numbers_in("\n".join(outputs_of(nbformat.read(path, as_version=4))))
@@ -79,18 +83,31 @@ def allowed(page):
     return {number for name, number, _ in rows if name == page.stem}
 
 
+def prose(page):
+    """The prose of a chapter, without code and mathematics, text by text."""
+    for text in prose_of(read_parts(page)):
+        yield OTHER.sub(" ", MATHS.sub(" x ", text))
+
+
 def unaccounted(page):
     """(number, what stands around it) of each number in a chapter's prose that nothing accounts for."""
-    for text in prose_of(read_parts(page)):
-        prose = OTHER.sub(" ", MATHS.sub(" ", text))
-        for match in NUMBER.finditer(prose):
+    for text in prose(page):
+        for match in NUMBER.finditer(text):
             whole, fraction, exponent = match.groups()
             if not fraction and (len(whole.replace(",", "")) < 3 or YEAR.fullmatch(whole)):
                 continue
             value = float(whole.replace(",", "") + (fraction or "")) * 10.0 ** int(exponent or 0)
             digits = (len(fraction) - 1 if fraction else 0) - int(exponent or 0)
             if not is_known(value, digits, page) and match[0] not in allowed(page):
-                yield match[0], " ".join(prose[max(0, match.start() - 60) : match.end() + 40].split())
+                yield match[0], " ".join(text[max(0, match.start() - 60) : match.end() + 40].split())
+
+
+def sentences(page):
+    """The sentences of a chapter, of its lists and captions too; not those of tables."""
+    for text in prose(page):
+        for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*>|#]|\d+\.) ?)", text):
+            if not block.lstrip().startswith(("|", "#", ":")):
+                yield from re.split(r"(?<=[.!?])[*)\"]*\s+(?=[\"(*A-Z])", " ".join(block.split()))
 
 
 def main():
