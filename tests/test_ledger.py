@@ -124,7 +124,7 @@ def test_a_stored_result_says_where_it_comes_from(path):
 
 def test_a_result_without_origin_is_found():
     whole = json.loads((RESULTS / "toy_claims.json").read_text())
-    for key in whole["provenance"]:
+    for key in ("command", "date", "machine", "versions"):
         part = whole | {"provenance": {k: v for k, v in whole["provenance"].items() if k != key}}
         assert missing_origin(part), key
     copied = whole | {"provenance": whole["provenance"] | {"command": "python -m ncsn_lib train x --data y.zip"}}
