@@ -295,13 +295,16 @@ def make_notebooks(page, references, address=None):
     for part in solved:
         cells += exercise_cells(asked[part.label], prose, with_code)
         cells += [markdown("**Solution**"), *cells_of(part.parts, prose, with_code)]
-    return Notebooks(chapter, finish(cells))
+    return Notebooks(chapter, finish(cells, "solutions "))
 
 
-def finish(cells):
-    """A notebook of these cells, with ids that follow from them alone."""
+def finish(cells, kind=""):
+    """A notebook of these cells, with ids that follow from them alone and from its kind.
+
+    A chapter and its solutions are executed as one notebook, which must not have one id twice.
+    """
     for number, cell in enumerate(cells):
-        cell["id"] = hashlib.sha1(f"{number}:{cell.source}".encode()).hexdigest()[:8]
+        cell["id"] = hashlib.sha1(f"{kind}{number}:{cell.source}".encode()).hexdigest()[:8]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.from_dict(METADATA))
     notebook.nbformat_minor = 5
     return notebook
