@@ -5,6 +5,7 @@ A claim is told in our words. Its function measures it in results of book/result
 
 import contextlib
 import functools
+import itertools
 import json
 import statistics
 from collections.abc import Callable
@@ -252,7 +253,7 @@ def emerges(recipe):
     def measured():
         stored = load(recipe)
         path = stored["emergence"]["resemblance"]
-        leap = max(b - a for a, b in zip(path, path[1:], strict=False))
+        leap = max(b - a for a, b in itertools.pairwise(path))
         half = path[len(path) // 2]
         number = (
             f"correlation with the final image {path[0]:.2f} at the start, {half:.2f} half-way, largest leap {leap:.2f}"
