@@ -43,7 +43,7 @@ def bare(installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bare")
     (metadata,) = installed.glob("*.dist-info/METADATA")
     asked = re.findall(r"^Requires-Dist: ([^;\n]+)$", metadata.read_text(encoding="utf-8"), re.MULTILINE)
-    assert {Requirement(text).name for text in asked} == {"torch", "numpy", "safetensors", "tqdm"}
+    assert {Requirement(text).name for text in asked} == {"torch", "numpy", "safetensors", "filelock", "tqdm"}
     for package in with_dependencies(asked):
         for name in {file.parts[0] for file in package.files} - {"..", "__pycache__"}:
             if not (folder / name).exists():

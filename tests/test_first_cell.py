@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-FILES = ["results/run_times.json", "results/models/mnist_small.json"]
+FILES = ["results/run_times.json", "results/models/mnist_small.safetensors.json"]
 SILENCE = "http://127.0.0.1:9"  # nobody listens there
 
 

@@ -274,7 +274,10 @@ def test_going_on_with_other_images_is_noticed(tmp_path):
     train_recipe(small_recipe(training={"num_steps": 2, "batch_size": 8}), tmp_path, images=images)
     other = images.clone()
     other[5, 0, 3, 3] += 0.5
-    with pytest.raises(ValueError, match=r"was trained on other images, \w{16}, not \w{16}; choose another folder"):
+    with pytest.raises(
+        ValueError,
+        match=r"was trained on other images, digits by the fingerprint \w{16}, not \w{16}; choose another folder",
+    ):
         train_recipe(small_recipe(training={"num_steps": 2, "batch_size": 8}), tmp_path, images=other)
     run = train_recipe(small_recipe(training={"num_steps": 2, "batch_size": 8}), tmp_path, images=images)
     assert run.step == 2

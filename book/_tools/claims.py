@@ -411,7 +411,7 @@ CLAIMS = {
         ),
         Claim(
             "Sec. 4.2",
-            "Denoising score matching is slightly faster than sliced score matching.",
+            "Denoising score matching is faster than sliced score matching, slightly in the paper.",
             "03_sliced_score_matching",
             toy(
                 "cost_sliced",
