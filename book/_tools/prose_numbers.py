@@ -84,9 +84,9 @@ def allowed(page):
 
 
 def prose(page):
-    """The prose of a chapter, without code and mathematics, text by text."""
+    """The prose of a chapter, text by text, an X for what is code or mathematics."""
     for text in prose_of(read_parts(page)):
-        yield OTHER.sub(" ", MATHS.sub(" x ", text))
+        yield OTHER.sub(lambda found: " X " if found[0][0] == "`" else " ", MATHS.sub(" X ", text))
 
 
 def unaccounted(page):
