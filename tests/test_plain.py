@@ -88,7 +88,7 @@ kernelspec:
 
 # A chapter
 
-Its sentence, by {cite:t}`robbins1956` and others {cite:p}`song2019,kramers1940`.
+Its sentence, by {cite:t}`robbins1956` and others {cite:p}`song2019,welling2011`.
 
 $$
 x = 1
@@ -153,7 +153,7 @@ KNOWN = References(
         "01_a": {
             "{cite:t}`robbins1956`": Reference("Robbins [1956]", "references"),
             "{cite:p}`song2019`": Reference("[Song and Ermon, 2019]", "references"),
-            "{cite:p}`kramers1940`": Reference("[Kramers, 1940]", "references"),
+            "{cite:p}`welling2011`": Reference("[Welling and Teh, 2011]", "references"),
             "{eq}`eq-one`": Reference("(1)", "01_a"),
             "{eq}`eq-two`": Reference("(2)", "02_b"),
             "{numref}`fig-one`": Reference("Fig. 3", "02_b"),
@@ -182,7 +182,7 @@ def test_what_becomes_of_each_construct(page):
         (
             "markdown",
             "Its sentence, by Robbins (1956) and others "
-            "([Song and Ermon, 2019](https://arxiv.org/abs/1907.05600); Kramers, 1940).\n\n"
+            "([Song and Ermon, 2019](https://arxiv.org/abs/1907.05600); Welling and Teh, 2011).\n\n"
             "$$\nx = 1\n\\tag{1}\n$$\n\n"
             "By (1) and [(2) of B](02_b.ipynb); see [Fig. 3](02_b.ipynb), the norm,\n"
             "[another](02_b.ipynb) and letters.\n\n"
@@ -223,7 +223,7 @@ def test_with_an_address_there_are_links_to_the_page_and_to_colab(page):
     assert chapter.cells[0].source == f"# A chapter\n\n{links} · [Solutions](solutions/01_a.ipynb)"
     assert solutions.cells[0].source == f"# Solutions: A chapter\n\n{links} · [The chapter](../01_a.ipynb)"
     assert f"and [letters]({site}/letters.html)." in chapter.cells[2].source
-    assert f"; [Kramers, 1940]({site}/references.html))." in chapter.cells[2].source
+    assert f"; [Welling and Teh, 2011]({site}/references.html))." in chapter.cells[2].source
 
 
 def test_elsewhere_than_on_github_no_page_and_no_colab_is_promised(page):
