@@ -8,6 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,8 +146,9 @@ def train_recipe(
             state.network.compile()
         if isinstance(images, Tensor) and images.nbytes <= KEPT_ON_DEVICE:
             images = images.to(device)
-        files = _RunFiles(recipe, folder, state, source, keep, quality)
-        files.origin = {"processes": processes.size, "provenance": provenance(command, device)}
+        origin = {"processes": processes.size, "provenance": provenance(command, device)}
+        save = partial(save_checkpoint, recipe=recipe.to_dict(), images=source)
+        files = _RunFiles(recipe, folder, state, save, keep, quality, origin)
         steps = training_steps(
             state, images, recipe.objective(), settings, accumulate=accumulate, processes=processes, stop=stop
         )
@@ -154,51 +156,55 @@ def train_recipe(
             for loss in steps:
                 files.losses.append((state.step, loss))
                 if state.step % checkpoint_every == 0 or state.step == settings.num_steps:
-                    files.save(processes)
+                    files.save(processes.rank)
                 if callback is not None:
                     callback(state, loss)
         except NonFiniteLossError as error:
             raise NonFiniteLossError(f"{error}; {describe_last(folder)}") from error
         if state.step < settings.num_steps:
-            files.save(processes)
+            files.save(processes.rank)
             processes.wait()
             raise TrainingInterrupted(f"stopped at step {state.step}; {describe_last(folder)}")
         return Run(state.ema.module.eval(), recipe, state.step)
 
 
+@dataclass
 class _RunFiles:
     """What a run writes in its folder: checkpoints, and beside them tables and a record, which never cost one."""
 
+    recipe: Recipe
+    folder: Path
+    state: TrainingState
+    save_checkpoint: Callable[..., Path]
+    keep: int
+    quality: Quality | None
     origin: dict[str, Any]
     """The part of the record that does not change."""
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    """Those since the last checkpoint."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        state: TrainingState,
-        source: str | None,
-        keep: int,
-        quality: Quality | None,
-    ):
-        self.recipe, self.folder, self.state, self.keep, self.quality = recipe, folder, state, keep, quality
-        self.losses: list[tuple[int, float]] = []
-        self.save_checkpoint = partial(save_checkpoint, recipe=recipe.to_dict(), images=source)
-        earlier = read_run_record(folder) if state.step else {}
-        self.seconds, self.since = earlier.get("seconds", 0.0), earlier.get("counted_from_step", state.step)
-        self.begun = time.perf_counter()
+    def __post_init__(self):
+        self.started_at, self.begun = self.state.step, time.perf_counter()
+        self.earlier: dict[str, Any] | None = None
 
-    def save(self, processes: Processes) -> None:
+    def save(self, rank: int) -> None:
         """Write the losses since the last checkpoint, and a checkpoint; the first process does, the others go on."""
         rows = self.losses.copy()
         self.losses.clear()
-        if processes.rank or not rows:
+        if rank or not rows:
             return
         # Losses first: a run that is cut between the two repeats their steps, and the rows with them.
         problems = [_append_rows(self.folder / "loss.csv", ("step", "loss"), rows)]
         self._checkpoint(self.folder, self.keep)
-        spent = {"step": self.state.step, "seconds": round(self.seconds + time.perf_counter() - self.begun, 3)}
-        record = spent | {"counted_from_step": self.since} | self.origin
+        if self.earlier is None:
+            self.earlier = read_run_record(self.folder) if self.started_at else {}
+        seconds = self.earlier.get("seconds", 0.0) + time.perf_counter() - self.begun
+        record = {
+            "step": self.state.step,
+            "seconds": round(seconds, 3),
+            "counted_from_step": self.earlier.get("counted_from_step", self.started_at),
+            **self.origin,
+        }
         problems.append(write_beside(self.folder / "run.json", (json.dumps(record, indent=1) + "\n").encode()))
         if self.quality is not None and self.state.step % self.quality.every == 0:
             problems.append(self._measure(self.quality))
@@ -399,5 +405,8 @@ def _rows_before(path: Path, step: int) -> list[tuple[int, float]]:
 def _append_rows(path: Path, header: tuple[str, str], rows: list[tuple[int, float]]) -> str:
     """Add steps to a run's table in place of what an interrupted run wrote of them; says what is to be warned of."""
     table = io.StringIO(newline="")
-    csv.writer(table).writerows([header, *_rows_before(path, rows[0][0]), *rows])
+    try:
+        csv.writer(table).writerows([header, *_rows_before(path, rows[0][0]), *rows])
+    except OSError as error:
+        return f"{path} is not as it was written, and cannot be renamed ({error}); the run goes on without it"
     return write_beside(path, table.getvalue().encode())
