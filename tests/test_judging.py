@@ -136,17 +136,6 @@ def test_evaluate_given_images_in_three_forms(home, capsys):
     )
 
 
-class Colours(torch.nn.Module):
-    """In Inception's place: eight grey values as features and as logits."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        return x[:, 0, 0] / 255, x[:, 0, 1] / 255
-
-
 def test_evaluate_by_inception(home, monkeypatch):
     monkeypatch.setattr("ncsn_lib.cli.evaluate.load_inception", lambda weights, device: Colours())
     test = load_digits("test").images[:50]

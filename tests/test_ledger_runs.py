@@ -10,7 +10,7 @@ import paper_run
 import pytest
 import torch
 from chapters import RESULTS
-from problems import seeded
+from problems import Colours, seeded
 
 from ncsn_lib.cli import main
 from ncsn_lib.data import DATASETS, LabelledImages
@@ -19,17 +19,6 @@ from ncsn_lib.settings import SamplingSettings, UNetSettings
 
 CLAIMS = [claim for part in claims.CLAIMS.values() for claim in part if claim.command]
 QUICK = ["--checkpoint-every", "2", "--num", "12", "--num-along", "6", "--sampled-together", "12"]
-
-
-class Features(torch.nn.Module):
-    """In Inception's place: eight grey values as features and as logits."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        return x[:, 0, 0] / 255, x[:, 0, 1] / 255
 
 
 def tiny(recipe):
@@ -68,7 +57,7 @@ def world(tmp_path_factory):
         for name, channels in (("mnist", 1), ("cifar10", 3), ("celeba", 3)):
             for known in (SOURCES, DATASETS):
                 patch.setitem(known, name, blots(channels))
-        patch.setattr(paper_run, "load_inception", lambda weights, device: Features())
+        patch.setattr(paper_run, "load_inception", lambda weights, device: Colours())
         for name in ("mnist", "cifar10"):
             small = ["--training.batch-size", "20", "--training.num-epochs", "1", "--training.max-shift", "0"]
             assert main(["train-classifier", name, *small]) == 0
