@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from problems import TINY, seeded
+from problems import TINY, Colours, seeded
 from test_cli import fails
 
 from ncsn_lib.checkpoints import load_model
