@@ -266,7 +266,8 @@ def emerges(recipe):
 def decided():
     """When samples of the small network become the digit that they end as."""
     start, half = (column("mnist_small_claims", f"decided_{when}") for when in ("at_start", "halfway"))
-    number = f"proportion that is the final digit {spread(start)} before the first step, {spread(half)} after half of the levels"
+    when = f"{spread(start)} before the first step, {spread(half)} after half of the levels"
+    number = f"proportion that is the final digit {when}"
     return Measured(number, max(start) < 0.5 and min(half) > 0.8, "mnist_small_claims", SMALL)
 
 
