@@ -206,6 +206,13 @@ def test_what_becomes_of_each_construct(page):
     nbformat.validate(solutions)
 
 
+def test_an_algorithm_is_a_box_with_its_title(page):
+    box = "```{prf:algorithm} A walk\n:nonumber:\n\n1. Set $x = 1$, {eq}`eq-one`.\n   1. Go.\n```\n\n```{admonition} A note"
+    page.write_text(SOURCE.replace("```{admonition} A note", box), encoding="utf-8")
+    chapter, _ = plain.make_notebooks(page, KNOWN)
+    assert chapter.cells[3].source == "> **Algorithm (A walk)**\n>\n> 1. Set $x = 1$, (1).\n>    1. Go."
+
+
 @pytest.mark.parametrize("grade", ["Modify", "Discover"])
 def test_what_is_to_be_tried_is_answered_in_code(page, grade):
     page.write_text(SOURCE.replace("**Check** (ten", f"**{grade}** (ten"), encoding="utf-8")

@@ -214,6 +214,8 @@ def cells_of(parts, prose, with_code):
             found += page_cells(part.cell, prose)
         elif part.kind == "admonition":
             found.append(markdown(quote(f"**{part.label}**\n\n{prose(part.text)}")))
+        elif part.kind == "prf:algorithm":
+            found.append(markdown(quote(f"**Algorithm ({part.label})**\n\n{prose(part.text)}")))
         elif part.kind == "lab" and part.label == "opening":
             found.append(markdown(quote(OPENING)))
         elif part.kind == "lab":
