@@ -52,3 +52,12 @@ def test_what_is_allowed_is_needed():
 def test_no_sentence_is_longer_than_a_breath(page):
     words = {sentence: len(re.findall(r"\w[\w'’-]*", sentence)) for sentence in sentences(page)}
     assert {sentence: count for sentence, count in words.items() if count > LONGEST} == {}
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page.stem[:2].isdigit()], ids=lambda page: page.stem)
+def test_a_chapter_says_how_long_its_lecture_is_and_ends_in_a_table(page):
+    text = page.read_text(encoding="utf-8")
+    head = text.partition("\n## ")[0]
+    assert re.search(r"^\*A lecture on this (chapter|page) takes (45|90) minutes\.\*$", head, re.MULTILINE)
+    summary = text.partition("\n## Summary\n")[2].partition("\n## ")[0]
+    assert "\n|---|---|---|\n" in summary
