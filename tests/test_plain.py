@@ -207,7 +207,8 @@ def test_what_becomes_of_each_construct(page):
 
 
 def test_an_algorithm_is_a_box_with_its_title(page):
-    box = "```{prf:algorithm} A walk\n:label: alg-walk\n:nonumber:\n\n1. Set $x = 1$, {eq}`eq-one`.\n   1. Go.\n```\n\n```{admonition} A note"
+    steps = "1. Set $x = 1$, {eq}`eq-one`.\n   1. Go."
+    box = f"```{{prf:algorithm}} A walk\n:label: alg-walk\n:nonumber:\n\n{steps}\n```\n\n```{{admonition}} A note"
     page.write_text(SOURCE.replace("```{admonition} A note", box), encoding="utf-8")
     chapter, _ = plain.make_notebooks(page, KNOWN)
     assert chapter.cells[3].source == "> **Algorithm (A walk)**\n>\n> 1. Set $x = 1$, (1).\n>    1. Go."
