@@ -6,6 +6,7 @@ import nbformat
 import pytest
 import refresh
 from chapters import ONLY
+from nbclient.exceptions import CellTimeoutError
 
 
 @pytest.fixture
@@ -75,3 +76,24 @@ def test_outputs_are_kept_where_the_code_is_the_same(notebook, tmp_path):
     new.cells[1].source = "1 + 2"
     assert not refresh.keep_outputs({path: new})
     assert not refresh.keep_outputs({tmp_path / "absent.ipynb": notebook})
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_new_chapter_is_there_while_its_solutions_run_and_goes_where_they_fail(
+    notebook, tmp_path, monkeypatch, fails
+):
+    path, seen = tmp_path / "01_new.ipynb", []
+
+    def execute(notebooks):
+        seen.append(path.exists())
+        if fails:
+            raise CellTimeoutError("too long")
+        return 1.0
+
+    monkeypatch.setattr(refresh, "execute", execute)
+    monkeypatch.setattr(refresh, "made_notebooks", lambda page, references: {path: notebook})
+    monkeypatch.setattr(refresh, "record", lambda page, seconds, key: None)
+    monkeypatch.setattr(refresh, "chapter_key", lambda page, with_run_times: "")
+    assert refresh.refresh(tmp_path / "01_new.md", None, forced=True) is not fails
+    assert seen == [True]
+    assert path.exists() is not fails

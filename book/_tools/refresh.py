@@ -203,9 +203,13 @@ def refresh(page, references, forced=False):
         return True
     say(f"{page.stem}: executing ...")
     key = chapter_key(page, with_run_times=False)
+    new = {path: notebook for path, notebook in notebooks.items() if not path.exists()}
+    write(new)  # the first cell of the solutions looks for the chapter's notebook
     try:
         seconds = execute(notebooks)
     except (CellExecutionError, CellTimeoutError) as error:
+        for path in new:
+            path.unlink()
         say(f"{page.stem}: FAILED, its notebooks are left as they were\n{error}")
         return False
     write(notebooks)
