@@ -15,6 +15,7 @@ class Rings(torch.utils.data.Dataset):
         return {"pixel_values": torch.exp(-((y.hypot(x) - radius) ** 2))[None], "label": radius}
 
 
+torch.manual_seed(0)
 sigmas = ncsn.geometric_sigmas(6.0, 0.01, 16)
 settings = ncsn.TrainingSettings(num_steps=100, batch_size=32, learning_rate=2e-3, ema_decay=0.98)
 state = ncsn.train(ncsn.UNet(1, (16, 32)), Rings(), ncsn.NCSNObjective(sigmas), settings)

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -13,6 +14,11 @@ from chapters import ROOT
 from problems import TINY
 
 from ncsn_lib.cli import main
+
+# A shell lets what it starts in the background ignore these, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = ["allowed_skips", "lab_pages"]  # lab_pages: the browser, and what is opened in it
 
