@@ -64,11 +64,22 @@ def dsm_loss(score_fn, x, sigma, noise):
         twin=denoising_score_matching_loss,
         cases=dsm_cases,
         wrong={
-            "mean": Wrong("yours is the right loss divided by D: a squared norm is a sum over the pixels, not a mean.", {"mean": True}),
-            "sign": Wrong("the target is -z/sigma, which points back from the noise; yours points along it.", {"sign": -1}),
-            "noise": Wrong("your target is z, which a noise predictor learns; a score is that divided by sigma.", {"power": 0}),
-            "square": Wrong("z is unit noise: (x_tilde - x) / sigma^2 equals z / sigma, so one sigma is used up.", {"power": 2}),
-            "clean": Wrong("the score is asked for at the clean x; the network only ever sees x + sigma z.", {"clean": True}),
+            "mean": Wrong(
+                "yours is the right loss divided by D: a squared norm is a sum over the pixels, not a mean.",
+                {"mean": True},
+            ),
+            "sign": Wrong(
+                "the target is -z/sigma, which points back from the noise; yours points along it.", {"sign": -1}
+            ),
+            "noise": Wrong(
+                "your target is z, which a noise predictor learns; a score is that divided by sigma.", {"power": 0}
+            ),
+            "square": Wrong(
+                "z is unit noise: (x_tilde - x) / sigma^2 equals z / sigma, so one sigma is used up.", {"power": 2}
+            ),
+            "clean": Wrong(
+                "the score is asked for at the clean x; the network only ever sees x + sigma z.", {"clean": True}
+            ),
             "half": Wrong("the factor 1/2 is missing.", {"scale": 2.0}),
         },
         hint="Make x_tilde first, ask for its score, and compare it with -z / sigma.",
@@ -81,6 +92,10 @@ def dsm_loss(score_fn, x, sigma, noise):
                 "noise": torch.ones(1, 1).double(),
             },
         ),
-        probes=(Probe("the loss has no gradient in the network's parameters: is there a detach() or a no_grad()?", gradient),),
+        probes=(
+            Probe(
+                "the loss has no gradient in the network's parameters: is there a detach() or a no_grad()?", gradient
+            ),
+        ),
     ),
 )

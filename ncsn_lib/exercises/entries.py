@@ -28,6 +28,7 @@ class Wrong:
     answer: Answer | None = None
 
     def __post_init__(self) -> None:
+        """Refuse a mistake that is described twice, or not at all."""
         if bool(self.switches) == (self.answer is not None):
             raise ValueError(f"a wrong answer has switches or an answer of its own, one of the two: {self.hint!r}")
 
@@ -45,12 +46,12 @@ class Probe:
     run: Callable[[Answer], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself, and so can be a key
 class Exercise:
     """An exercise whose answer is a function.
 
-    An answer is a function of its arguments alone, since draws are arguments; so it is compared with the oracle, and with
-    every known wrong answer, on the same cases.
+    An answer is a function of its arguments alone, since draws are arguments; so it is compared with the oracle, and
+    with every known wrong answer, on the same cases.
 
     Args:
         id: the name that `check` takes; the same as the label `ex-ID` in the chapter.
@@ -60,12 +61,12 @@ class Exercise:
         minutes: how long it takes a student.
         stub: the source of the function to be written: its signature, a docstring with shapes, and
             `raise NotImplementedError`.
-        oracle: the right answer, whose keyword-only arguments are switches for mistakes; called by position in the order
-            of the stub's arguments.
-        twin: what the oracle must equal, written by other hands or by another way: the library's function, a closed form,
-            automatic differentiation, quadrature, loops.
-        cases: from a generator, the arguments of each case by the case's name, in general position: no two wrong answers
-            agree on all of them.
+        oracle: the right answer, whose keyword-only arguments are switches for mistakes; called by position in the
+            order of the stub's arguments.
+        twin: what the oracle must equal, written by other hands or by another way: the library's function, a closed
+            form, automatic differentiation, quadrature, loops.
+        cases: from a generator, the arguments of each case by the case's name, in general position: no two wrong
+            answers agree on all of them.
         wrong: the known wrong answers by name.
         hint: one sentence that helps a student who does not know how to begin.
         example: the smallest case, as a student would work it out by hand: its words, and its arguments.
@@ -160,7 +161,9 @@ class Verdict:
     mistake: str | None = None
 
     def __bool__(self) -> bool:
+        """Whether the answer is right."""
         return self.right
 
     def __repr__(self) -> str:
+        """The sentence, behind the exercise's name."""
         return f"{self.id}: {self.sentence}"
