@@ -4,8 +4,8 @@ import torch
 from torch import Generator, Tensor
 
 from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
-from ncsn_lib.losses import denoising_score_matching_loss
 from ncsn_lib.exercises.fields import image_field, per_example, randn, uniform
+from ncsn_lib.losses import denoising_score_matching_loss
 from ncsn_lib.protocol import ScoreFn
 
 CHAPTER = "04_denoising_score_matching"
