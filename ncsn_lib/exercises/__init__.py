@@ -1,7 +1,7 @@
 """Graded exercises: `check` says whether an answer is right, and if not, in which way it is wrong.
 
-    from ncsn_lib.exercises import check
-    check("langevin-step", langevin_step)
+from ncsn_lib.exercises import check
+check("langevin-step", langevin_step)
 """
 
 import difflib
@@ -37,7 +37,9 @@ def check(id: str, answer: Any = None, *, seed: int = 0) -> Verdict:
         verdict = Verdict(id, "not written yet.", mistake="stub")
     elif not callable(answer):
         name = type(answer).__name__
-        verdict = Verdict(id, f"the answer is a function, not a {name}: hand over {entry.function} itself.", mistake="type")
+        verdict = Verdict(
+            id, f"the answer is a function, not a {name}: hand over {entry.function} itself.", mistake="type"
+        )
     else:
         verdict = judge(entry, observe(entry, answer, seed), seed)
     _verdicts[id] = verdict
@@ -57,7 +59,9 @@ def progress() -> str:
         right = [id for id in ids if _verdicts.get(id)]
         tried = [id for id in ids if id in _verdicts and id not in right]
         if right or tried:
-            lines.append(f"{chapter}: {len(right)} of {len(ids)} right" + (f"; not yet: {', '.join(tried)}" if tried else ""))
+            lines.append(
+                f"{chapter}: {len(right)} of {len(ids)} right" + (f"; not yet: {', '.join(tried)}" if tried else "")
+            )
     return "\n".join(lines) or "nothing checked yet"
 
 

@@ -27,7 +27,7 @@ class Wrong:
     switches: Mapping[str, Any] = field(default_factory=dict)
     answer: Answer | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: D105
         if bool(self.switches) == (self.answer is not None):
             raise ValueError(f"a wrong answer has switches or an answer of its own, one of the two: {self.hint!r}")
 
@@ -49,8 +49,8 @@ class Probe:
 class Exercise:
     """An exercise whose answer is a function.
 
-    An answer is a function of its arguments alone, since draws are arguments; so it is compared with the oracle, and with
-    every known wrong answer, on the same cases.
+    An answer is a function of its arguments alone, since draws are arguments; so it is compared with the oracle, and
+    with every known wrong answer, on the same cases.
 
     Args:
         id: the name that `check` takes; the same as the label `ex-ID` in the chapter.
@@ -58,14 +58,13 @@ class Exercise:
         goal: what the function does, one sentence that begins with a verb.
         grade: 'check' (two minutes), 'modify' (ten), or 'discover' (an hour).
         minutes: how long it takes a student.
-        stub: the source of the function to be written: its signature, a docstring with shapes, and
-            `raise NotImplementedError`.
-        oracle: the right answer, whose keyword-only arguments are switches for mistakes; called by position in the order
-            of the stub's arguments.
-        twin: what the oracle must equal, written by other hands or by another way: the library's function, a closed form,
-            automatic differentiation, quadrature, loops.
-        cases: from a generator, the arguments of each case by the case's name, in general position: no two wrong answers
-            agree on all of them.
+        stub: the source of the function to be written: signature, a docstring with shapes, `raise NotImplementedError`.
+        oracle: the right answer, whose keyword-only arguments are switches for mistakes; called by position in the
+            order of the stub's arguments.
+        twin: what the oracle must equal, written by other hands or in another way: the library's function, a closed
+            form, automatic differentiation, quadrature, loops.
+        cases: from a generator, the arguments of each case by the case's name, in general position: no two wrong
+            answers agree on all of them.
         wrong: the known wrong answers by name.
         hint: one sentence that helps a student who does not know how to begin.
         example: the smallest case, as a student would work it out by hand: its words, and its arguments.
@@ -159,8 +158,8 @@ class Verdict:
     right: bool = False
     mistake: str | None = None
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # noqa: D105
         return self.right
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # noqa: D105
         return f"{self.id}: {self.sentence}"

@@ -35,9 +35,13 @@ def judge(exercise: Exercise, seen: Observation, seed: int) -> Verdict:
         return verdict("draws", "two runs on the same arguments differ: draw nothing, the draws are arguments.")
     if alike(got, want, exercise.rtol):
         if seen.changed is not None:
-            return verdict("changed", f"the values are right, but the function changes its argument {seen.changed} in place.")
+            return verdict(
+                "changed", f"the values are right, but the function changes its argument {seen.changed} in place."
+            )
         for position, probe in enumerate(exercise.probes):
-            if not alike_lists(seen.outputs[f"probe {position}"], as_tensors(probe.run(exercise.oracle)), exercise.rtol):
+            if not alike_lists(
+                seen.outputs[f"probe {position}"], as_tensors(probe.run(exercise.oracle)), exercise.rtol
+            ):
                 return verdict(f"probe {position}", probe.hint)
         return verdict("right", "right.")
     for name, wrong in exercise.wrong.items():
@@ -139,5 +143,7 @@ def show(parts: list[Tensor]) -> str:
     texts = []
     for part in parts:
         numbers = [f"{value:.4g}" for value in part.flatten()[:6].tolist()]
-        texts.append(numbers[0] if part.ndim == 0 else "[" + ", ".join(numbers) + (", ..." if part.numel() > 6 else "") + "]")
+        texts.append(
+            numbers[0] if part.ndim == 0 else "[" + ", ".join(numbers) + (", ..." if part.numel() > 6 else "") + "]"
+        )
     return " and ".join(texts)
