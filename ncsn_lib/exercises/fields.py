@@ -8,6 +8,8 @@ from torch import Generator, Tensor
 from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.protocol import ScoreFn
 
+Field = Callable[[Tensor], Tensor]  # (B, D) -> (B, D)
+
 
 def randn(generator: Generator, *shape: int) -> Tensor:
     """Unit normal draws of double precision."""
@@ -30,7 +32,7 @@ def image_field(generator: Generator, dim: int = 12) -> ScoreFn:
     return lambda x, sigma: torch.tanh(x.flatten(1) @ weight).view(x.shape) / per_example(sigma, x) - x
 
 
-def plane_field(generator: Generator, dim: int = 4) -> Callable[[Tensor], Tensor]:
+def plane_field(generator: Generator, dim: int = 4) -> Field:
     """A smooth field (B, D) -> (B, D) that is no gradient."""
     weight = randn(generator, dim, dim)
     return lambda x: torch.tanh(x @ weight) - 0.5 * x
@@ -41,3 +43,23 @@ def mixture(generator: Generator, dim: int = 2) -> GaussianMixture:
     return GaussianMixture(
         2 * randn(generator, 3, dim), torch.tensor([0.5, 0.8, 1.1]).double(), torch.tensor([0.2, 0.5, 0.3]).double()
     )
+
+
+def jacobians(field: Field, x: Tensor) -> Tensor:
+    """(B, D, D) derivatives ds_i/dx_j of a field (B, D) -> (B, D) at each example."""
+    return torch.func.vmap(torch.func.jacrev(lambda point: field(point[None])[0]))(x)
+
+
+def ladder(generator: Generator, num: int = 5) -> Tensor:
+    """(L,) noise levels that fall, by ratios that differ."""
+    return uniform(generator, num, low=0.4, high=0.8).cumprod(0) * 3
+
+
+def rows(*values: float) -> Tensor:
+    """One example (1, D) of double precision."""
+    return torch.tensor([values], dtype=torch.float64)
+
+
+def vector(*values: float) -> Tensor:
+    """A vector of double precision."""
+    return torch.tensor(values, dtype=torch.float64)

@@ -85,6 +85,8 @@ def _within_by_thread(seconds: float, run: Callable[[], Any]) -> Any:
 def as_tensors(value: Any) -> list[Tensor]:
     """A number, an array, a tensor, or a list or tuple of these, as detached tensors of double precision.
 
+    Several numbers are one vector, whether they come as a list, a tuple or a tensor.
+
     Raises:
         TypeError: for anything else.
     """
@@ -97,7 +99,7 @@ def as_tensors(value: Any) -> list[Tensor]:
             tensors.append(torch.as_tensor(part).detach().to("cpu", torch.float64).clone())
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"a {type(part).__name__}") from None
-    return tensors
+    return [torch.stack(tensors)] if len(tensors) > 1 and not any(tensor.ndim for tensor in tensors) else tensors
 
 
 def copied(arguments: Arguments) -> Arguments:
@@ -108,7 +110,7 @@ def copied(arguments: Arguments) -> Arguments:
 def run_seeded(answer: Answer, arguments: Arguments, seed: int) -> Any:
     """What the answer returns, with torch's global generator at a seed, and as it was afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # that of the processor alone, which takes no time
         return answer(*arguments.values())
 
 
