@@ -99,7 +99,7 @@ def sliced_loss(field, x, v):
                 "you make the directions unit vectors: their mean square is then too small by D.", {"unit": True}
             ),
         },
-        hint="For one direction, v' J v comes from torch.func.jvp, or from the gradient of v's(x).",
+        hint="For one direction, v' J v is the gradient of v's(x), times v.",
         example=(
             "for the field -3 x at x = 1 and v = 2",
             {"field": lambda x: -3 * x, "x": rows(1.0), "v": rows(2.0)[None]},
