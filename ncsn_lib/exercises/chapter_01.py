@@ -97,7 +97,9 @@ def path_cases(generator: Generator) -> dict[str, Arguments]:
     return {"four pairs": {"score_fn": lambda points: density.score(points, 0.3), "x": x, "y": y}}
 
 
-def log_density_ratio(score_fn: Field, x: Tensor, y: Tensor, *, sign: int = 1, ends: str = "", unit: bool = False) -> Tensor:
+def log_density_ratio(
+    score_fn: Field, x: Tensor, y: Tensor, *, sign: int = 1, ends: str = "", unit: bool = False
+) -> Tensor:
     times = (torch.arange(400).to(x) + 0.5) / 400
     if ends:
         times = torch.tensor([0.0] if ends == "start" else [0.0, 1.0]).to(x)
