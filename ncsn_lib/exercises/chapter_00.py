@@ -3,8 +3,8 @@
 import torch
 from torch import Generator, Tensor
 
-from ncsn_lib.exercises.entries import Arguments, Exercise, Question, Wrong
-from ncsn_lib.exercises.fields import image_field, ladder, per_example, randn, rows, uniform, vector
+from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
+from ncsn_lib.exercises.fields import image_field, ladder, per_example, randn, rows, slope_of, uniform, vector
 from ncsn_lib.losses import ncsn_loss
 from ncsn_lib.protocol import ScoreFn
 
@@ -40,6 +40,11 @@ def loss_of_levels(
     squares = (score_fn(x + levels * noise, sigma) + noise / levels).flatten(1).square()
     losses = scale / 2 * sigma**power * (squares.mean(1) if pixel_mean else squares.sum(1))
     return losses.sum() if batch_sum else losses.mean()
+
+
+def gradient_over_levels(answer: Answer) -> Tensor:
+    x, sigmas, labels = torch.linspace(-1, 1, 8, dtype=torch.float64).view(2, 4), vector(2.0, 0.5), torch.tensor([1, 0])
+    return slope_of(lambda slope: answer(lambda points, sigma: slope * points, x, sigmas, labels, torch.ones_like(x)))
 
 
 def guess_cases(generator: Generator) -> dict[str, Arguments]:
@@ -97,6 +102,12 @@ def loss_of_levels(score_fn, x, sigmas, labels, noise):
                 "labels": torch.tensor([0]),
                 "noise": rows(1.0),
             },
+        ),
+        probes=(
+            Probe(
+                "the loss has no gradient in the network's parameters: is there a detach() or a no_grad()?",
+                gradient_over_levels,
+            ),
         ),
     ),
     Exercise(

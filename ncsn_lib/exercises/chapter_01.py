@@ -97,7 +97,9 @@ def path_cases(generator: Generator) -> dict[str, Arguments]:
     return {"four pairs": {"score_fn": lambda points: density.score(points, 0.3), "x": x, "y": y}}
 
 
-def log_ratio(score_fn: Field, x: Tensor, y: Tensor, *, sign: int = 1, ends: str = "", unit: bool = False) -> Tensor:
+def log_density_ratio(
+    score_fn: Field, x: Tensor, y: Tensor, *, sign: int = 1, ends: str = "", unit: bool = False
+) -> Tensor:
     times = (torch.arange(400).to(x) + 0.5) / 400
     if ends:
         times = torch.tensor([0.0] if ends == "start" else [0.0, 1.0]).to(x)
@@ -107,7 +109,7 @@ def log_ratio(score_fn: Field, x: Tensor, y: Tensor, *, sign: int = 1, ends: str
     return ratio / (y - x).norm(dim=1) if unit else ratio
 
 
-def log_ratio_by_simpson(score_fn: Field, x: Tensor, y: Tensor) -> Tensor:
+def log_density_ratio_by_simpson(score_fn: Field, x: Tensor, y: Tensor) -> Tensor:
     times = torch.linspace(0, 1, 401).to(x)
     weights = torch.ones(401).to(x)
     weights[1:-1:2], weights[2:-1:2] = 4, 2
@@ -216,12 +218,12 @@ def score_after_map(score_fn, y, a, b):
         grade="modify",
         minutes=10,
         stub='''
-def log_ratio(score_fn, x, y):
+def log_density_ratio(score_fn, x, y):
     """score_fn (B, D) -> (B, D), x, y (B, D): log p(y) - log p(x), (B,), by 200 or more points on the line."""
     raise NotImplementedError
 ''',
-        oracle=log_ratio,
-        twin=log_ratio_by_simpson,
+        oracle=log_density_ratio,
+        twin=log_density_ratio_by_simpson,
         cases=path_cases,
         wrong={
             "sign": Wrong("that is log p(x) - log p(y): you go the way backwards.", {"sign": -1}),

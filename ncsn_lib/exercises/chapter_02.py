@@ -3,8 +3,8 @@
 import torch
 from torch import Generator, Tensor
 
-from ncsn_lib.exercises.entries import Arguments, Exercise, Question, Wrong
-from ncsn_lib.exercises.fields import Field, jacobians, plane_field, randn, rows
+from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
+from ncsn_lib.exercises.fields import Field, jacobians, plane_field, randn, rows, slope_of, vector
 from ncsn_lib.losses import implicit_score_matching_loss
 
 CHAPTER = "02_score_matching"
@@ -46,6 +46,12 @@ def loss_without_truth(
 
 def implicit_by_library(field: Field, x: Tensor) -> Tensor:
     return implicit_score_matching_loss(lambda points, sigma: field(points), x, torch.zeros(len(x)).to(x))
+
+
+def gradient_of_implicit(answer: Answer) -> Tensor:
+    return slope_of(
+        lambda slope: answer(lambda points: torch.tanh(slope * points), vector(-1.0, 0.3, 0.7, 2.0).view(2, 2))
+    )
 
 
 def fit_cases(generator: Generator) -> dict[str, Arguments]:
@@ -130,6 +136,13 @@ def loss_without_truth(field, x):
         },
         hint="Two terms: one half of the squared norm, and the trace of the exercise before.",
         example=("for the field -3 x at x = 1", {"field": lambda x: -3 * x, "x": rows(1.0)}),
+        probes=(
+            Probe(
+                "the gradient of the loss in the network's parameters is not whole: is there a detach(), or a "
+                "derivative without create_graph=True?",
+                gradient_of_implicit,
+            ),
+        ),
     ),
     Exercise(
         id="gaussian-fit",

@@ -5,8 +5,8 @@ import itertools
 import torch
 from torch import Generator, Tensor
 
-from ncsn_lib.exercises.entries import Arguments, Exercise, Question, Wrong
-from ncsn_lib.exercises.fields import Field, jacobians, plane_field, randn, rows
+from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
+from ncsn_lib.exercises.fields import Field, jacobians, plane_field, randn, rows, slope_of, vector
 from ncsn_lib.losses import sliced_score_matching_loss
 
 CHAPTER = "03_sliced_score_matching"
@@ -43,6 +43,11 @@ def sliced_loss(
 
 def sliced_by_library(field: Field, x: Tensor, v: Tensor) -> Tensor:
     return sliced_score_matching_loss(lambda points, sigma: field(points), x, torch.zeros(len(x)).to(x), v)
+
+
+def gradient_of_sliced(answer: Answer) -> Tensor:
+    x, v = vector(-1.0, 0.3, 0.7, 2.0).view(2, 2), vector(1.0, -1.0, 1.0, 1.0).view(2, 1, 2)
+    return slope_of(lambda slope: answer(lambda points: torch.tanh(slope * points), x, v))
 
 
 def variance_cases(generator: Generator) -> dict[str, Arguments]:
@@ -99,10 +104,17 @@ def sliced_loss(field, x, v):
                 "you make the directions unit vectors: their mean square is then too small by D.", {"unit": True}
             ),
         },
-        hint="For one direction, v' J v comes from torch.func.jvp, or from the gradient of v's(x).",
+        hint="For one direction, v' J v is the gradient of v's(x), times v.",
         example=(
             "for the field -3 x at x = 1 and v = 2",
             {"field": lambda x: -3 * x, "x": rows(1.0), "v": rows(2.0)[None]},
+        ),
+        probes=(
+            Probe(
+                "the gradient of the loss in the network's parameters is not whole: is there a detach(), or a "
+                "derivative without create_graph=True?",
+                gradient_of_sliced,
+            ),
         ),
     ),
     Exercise(

@@ -5,7 +5,7 @@ from torch import Generator, Tensor
 
 from ncsn_lib.distributions import GaussianMixture, dataset_mixture
 from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
-from ncsn_lib.exercises.fields import Field, image_field, mixture, per_example, randn, rows, uniform, vector
+from ncsn_lib.exercises.fields import Field, image_field, mixture, per_example, randn, rows, slope_of, uniform, vector
 from ncsn_lib.losses import denoising_score_matching_loss
 from ncsn_lib.protocol import ScoreFn
 
@@ -42,11 +42,8 @@ def dsm_loss(
 
 
 def gradient(answer: Answer) -> Tensor:
-    """The gradient of the loss in a parameter of the score."""
-    slope = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
-    x, noise = torch.linspace(-1, 1, 8, dtype=torch.float64).view(2, 1, 2, 2), torch.ones(2, 1, 2, 2).double()
-    loss = answer(lambda x, sigma: slope * x, x, torch.tensor([0.5, 2.0]).double(), noise).sum()
-    return torch.autograd.grad(loss, slope)[0]
+    x, sigma = torch.linspace(-1, 1, 8, dtype=torch.float64).view(2, 1, 2, 2), vector(0.5, 2.0)
+    return slope_of(lambda slope: answer(lambda points, levels: slope * points, x, sigma, torch.ones_like(x)))
 
 
 def target_cases(generator: Generator) -> dict[str, Arguments]:

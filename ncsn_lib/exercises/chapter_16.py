@@ -86,7 +86,7 @@ def hold_given(x, known, mask, sigma, noise):
             "top": Wrong("you add the given pixels to x; they have to take its place.", {"on_top": True}),
             "power": Wrong("your noise has the standard deviation sigma^2.", {"power": 2}),
         },
-        hint="torch.where with the mask: on one side the given pixels with noise, on the other x.",
+        hint="Use torch.where with the mask: on one side the given pixels with noise, on the other x.",
         example=(
             "for x = (5, 5), known = (1, 1), of which the first is given, sigma = 2 and z = (1, 1)",
             {

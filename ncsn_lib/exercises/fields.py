@@ -63,3 +63,9 @@ def rows(*values: float) -> Tensor:
 def vector(*values: float) -> Tensor:
     """A vector of double precision."""
     return torch.tensor(values, dtype=torch.float64)
+
+
+def slope_of(loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """The derivative of a loss in the one parameter that it is a function of, as training needs it."""
+    parameter = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    return torch.autograd.grad(loss(parameter).sum(), parameter)[0]
