@@ -221,6 +221,52 @@ def test_what_is_to_be_tried_is_answered_in_code(page, grade):
     assert [cell.source for cell in chapter.cells if "answer" in cell.metadata.get("tags", [])] == 2 * ["# Your answer"]
 
 
+GRADED = """```{exercise}
+:label: ex-two
+**Modify** (ten minutes). *A function.* Do.
+```
+
+```{code-cell} ipython3
+:tags: [stub]
+
+def f(x):
+    raise NotImplementedError
+```
+
+```{code-cell} ipython3
+:tags: [check]
+
+check("two", f)
+```
+
+````{solution-start} ex-two
+:class: dropdown
+````
+```{code-cell} ipython3
+def f(x):
+    return 2 * x
+
+
+check("two", f)
+```
+Twice.
+````{solution-end}
+````
+
+## Summary
+"""
+
+
+def test_a_graded_exercise_has_its_stub_where_others_have_a_place_for_the_answer(page):
+    page.write_text(SOURCE[: SOURCE.index("```{exercise}\n")] + GRADED, encoding="utf-8")
+    chapter, solutions = plain.make_notebooks(page, KNOWN)
+    stub, checked = "def f(x):\n    raise NotImplementedError", 'check("two", f)'
+    exercise = "### Exercise 8 · A function\n\n*Modify, ten minutes*\n\nDo."
+    assert [cell.source for cell in chapter.cells[-4:]] == [exercise, stub, checked, "## Summary"]
+    solved = f"def f(x):\n    return 2 * x\n\n\n{checked}"
+    assert [cell.source for cell in solutions.cells[-4:]] == [exercise, "**Solution**", solved, "Twice."]
+
+
 def test_with_an_address_there_are_links_to_the_page_and_to_colab(page):
     chapter, solutions = plain.make_notebooks(page, KNOWN, "https://github.com/someone/a-book")
     site, colab = (

@@ -207,7 +207,7 @@ def fold(cell, folded=True):
 def cells_of(parts, prose, with_code):
     """The cells of a list of parts; `with_code` holds the exercises whose solution has code."""
     found = []
-    for part in parts:
+    for part, after in zip(parts, [*parts[1:], None]):
         if part.kind == "text":
             found.append(markdown(prose(part.text)))
         elif part.kind == "code":
@@ -221,7 +221,8 @@ def cells_of(parts, prose, with_code):
         elif part.kind == "lab":
             found.append(own_code(LABS[part.label], "nbval-ignore-output"))
         elif part.kind == "exercise":
-            found += [*exercise_cells(part, prose, with_code), answer(part, with_code)]
+            found += exercise_cells(part, prose, with_code)
+            found += [] if is_for_an_answer(after) else [answer(part, with_code)]
         elif part.kind != "solution":
             raise SystemExit(f"{prose.page.name}: no notebook can show the directive {{{part.kind}}}")
     return found
@@ -246,6 +247,12 @@ def exercise_cells(part, prose, with_code):
         raise SystemExit(f"{prose.page.name}: exercise {part.label} does not begin with its grade, time and title")
     head = f"### {prose.numbers[part.label]} · {told['title']}\n\n*{told['grade']}, {told['time']}*"
     return [markdown(f"{head}\n\n{prose(told['text'])}"), *cells_of(others, prose, with_code)]
+
+
+def is_for_an_answer(part):
+    """Whether a part is a cell of a graded exercise: the stub of the function, or what checks a number."""
+    tags = part.cell.metadata.get("tags", []) if part is not None and part.kind == "code" else []
+    return "stub" in tags or "check" in tags
 
 
 def answer(part, with_code):

@@ -37,6 +37,7 @@ usage: {PROGRAM} COMMAND [RECIPE] [OPTIONS]
   export RECIPE        write a trained network in 16 bits, to share
   train-classifier DATASET
                        train a classifier, by which samples are judged
+  grade FOLDER         mark a class's notebooks by a sheet of exercises
 
 `{PROGRAM} COMMAND RECIPE --help` explains every option; `{PROGRAM} --version` names the versions."""
 
@@ -60,6 +61,7 @@ COMMANDS = {
     "neighbours": Kind("neighbours", "lower --batch-size, or --num"),
     "export": Kind("export", "close other programs"),
     "train-classifier": Kind("train_classifier", "lower --training.batch-size"),
+    "grade": Kind("grade", "lower --workers"),
 }
 OURS = (UserError, MissingPackageError, CheckpointError, NonFiniteLossError, NonFiniteSamplesError)
 """Errors whose message says all: what is wrong, and what to do."""

@@ -82,15 +82,22 @@ class Command:
 
     def take(self, kind: str, known: Mapping[str, Any]) -> Any:
         """What the first word names; usage, and the end, where it asks for help."""
-        names = f"{kind.upper()} is one of {', '.join(known)}"
-        usage = f"usage: {self.program} {kind.upper()} [OPTIONS]; {names}; {kind.upper()} --help explains the options"
+        name = self._first(kind, f"[OPTIONS]; {kind.upper()} is one of {', '.join(known)}")
+        self.title = f"{self.title} {name}"
+        return choose(kind, name, known)
+
+    def take_path(self, kind: str) -> Path:
+        """The path that the first word names; usage, and the end, where it asks for help."""
+        return _at_home(Path(self._first(kind, "[OPTIONS]")), kind.upper())
+
+    def _first(self, kind: str, rest: str) -> str:
+        usage = f"usage: {self.program} {kind.upper()} {rest}; {kind.upper()} --help explains the options"
         if self.words[:1] in (["-h"], ["--help"]):
             say(usage)
             raise SystemExit(0)
         if not self.words or self.words[0].startswith("-"):
             raise UserError(f"which {kind}? {usage}")
-        self.title = f"{self.title} {self.words[0]}"
-        return choose(kind, self.words[0], known)
+        return self.words[0]
 
     def take_recipe(self) -> Recipe:
         """The recipe that the first word names."""

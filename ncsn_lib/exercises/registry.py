@@ -1,0 +1,51 @@
+"""Every graded exercise by its id, in the order of the chapters."""
+
+from ncsn_lib.exercises import (
+    chapter_00,
+    chapter_01,
+    chapter_02,
+    chapter_03,
+    chapter_04,
+    chapter_05,
+    chapter_05b,
+    chapter_06,
+    chapter_07,
+    chapter_08,
+    chapter_09,
+    chapter_10,
+    chapter_11,
+    chapter_12,
+    chapter_13,
+    chapter_14,
+    chapter_15,
+    chapter_16,
+    chapter_17,
+    chapter_18,
+    chapter_19,
+)
+from ncsn_lib.exercises.entries import Exercise, Question
+
+CHAPTERS = (
+    chapter_00,
+    chapter_01,
+    chapter_02,
+    chapter_03,
+    chapter_04,
+    chapter_05,
+    chapter_05b,
+    chapter_06,
+    chapter_07,
+    chapter_08,
+    chapter_09,
+    chapter_10,
+    chapter_11,
+    chapter_12,
+    chapter_13,
+    chapter_14,
+    chapter_15,
+    chapter_16,
+    chapter_17,
+    chapter_18,
+    chapter_19,
+)
+ENTRIES: dict[str, Exercise | Question] = {entry.id: entry for chapter in CHAPTERS for entry in chapter.ENTRIES}
