@@ -8,6 +8,7 @@ import sys
 
 import jupytext
 import nbformat
+import plain
 import pytest
 from chapters import BOOK, ONLY, chapters, pages
 from kernels import code_cells
@@ -20,6 +21,14 @@ MOST_LINES = 15
 def source_cells(page):
     """The code cells of a chapter, with their numbers."""
     return list(enumerate(code_cells(jupytext.read(page))))
+
+
+def cells_in_notebook_order(page):
+    """The same cells as the notebooks have them: those of solutions after all others."""
+    parts = plain.read_parts(page)
+    solved = [one for part in parts if part.kind == "solution" for one in part.parts]
+    found = [part for part in parts if part.kind == "code"] + [one for one in solved if one.kind == "code"]
+    return [(number, part.cell) for number, part in enumerate(found)]
 
 
 def notebook_cells(page):
@@ -67,7 +76,8 @@ def test_a_cell_fits_the_eye(page):
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_code_and_tags_survive_the_way_to_the_notebooks(page):
-    source, notebooks = source_cells(page), notebook_cells(page)
+    source, notebooks = cells_in_notebook_order(page), notebook_cells(page)
+    assert len(source) == len(source_cells(page))
     assert [c.source for _, c in source] == [c.source for _, c in notebooks]
     assert [c.metadata.get("tags") for _, c in source] == [c.metadata.get("tags") for _, c in notebooks]
     for number, cell in source:

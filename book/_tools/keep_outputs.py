@@ -7,10 +7,11 @@ outputs depend on, and the seconds it took. nbval compares as it always does; no
 
 import time
 
+import jupytext
 import nbformat
 import pytest
 from chapters import EXECUTED, ONLY, chapter_key, write_whole
-from kernels import chapter_client, faults
+from kernels import chapter_client, faults, in_page_order
 from nbval.plugin import IPyNbFile
 
 PATIENCE = 60  # seconds that a busy machine may take to hand over the outputs of a cell that is done
@@ -81,10 +82,14 @@ class Chapter(Watched):
         if any(item.test_outputs is None for item in items):
             return
         notebook = nbformat.v4.new_notebook(metadata=self.nb.metadata)
-        for item in items:
-            if ONLY not in item.cell.metadata.get("tags", []):
+        page, outputs = (
+            jupytext.read(self.path.with_suffix(".md")),
+            {id(item.cell): item.test_outputs for item in items},
+        )
+        for cell in in_page_order([item.cell for item in items], page):
+            if ONLY not in cell.metadata.get("tags", []):
                 number = len(notebook.cells) + 1
-                done = item.cell | {"outputs": item.test_outputs, "execution_count": number}
+                done = cell | {"outputs": outputs[id(cell)], "execution_count": number}
                 notebook.cells.append(nbformat.from_dict(done))
         if faults(notebook):
             return

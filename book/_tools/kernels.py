@@ -61,6 +61,15 @@ def is_silent(cell):
     return ONLY in tags and "nbval-ignore-output" not in tags
 
 
+def in_page_order(cells, page):
+    """Cells that ran in the order of the notebooks, the chapter's before its solutions', in the order of the page."""
+    left, found = list(cells), []
+    for source in [cell.source for cell in code_cells(page)]:
+        place = next((number for number, cell in enumerate(left) if cell.source == source), None)
+        found += [] if place is None else [left.pop(place)]
+    return found + left
+
+
 def take_outputs(notebook, executed):
     """Give a notebook the outputs of another one; whether that had the same code in the cells that print."""
     cells = [cell for cell in code_cells(notebook) if not is_silent(cell)]
