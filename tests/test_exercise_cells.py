@@ -11,8 +11,7 @@ from chapters import BOOK
 
 from ncsn_lib.exercises import ENTRIES, Exercise, check
 
-NOT_EMBEDDED = {"mala-accept"}  # its chapter is being written
-EMBEDDED = [entry for entry in ENTRIES.values() if entry.id not in NOT_EMBEDDED]
+ALL = list(ENTRIES.values())
 TIMES = {
     2: "two minutes",
     5: "five minutes",
@@ -51,14 +50,7 @@ def imported(chapter):
     return names
 
 
-def test_what_is_not_embedded_is_known():
-    assert set(ENTRIES) >= NOT_EMBEDDED
-    for id in NOT_EMBEDDED:
-        path = BOOK / f"{ENTRIES[id].chapter}.md"
-        assert not path.exists() or f'check("{id}"' not in path.read_text(encoding="utf-8")
-
-
-@each(EMBEDDED)
+@each(ALL)
 def test_the_exercise_has_its_stub_and_its_check(entry):
     found = parts(entry.chapter)
     (at,) = [number for number, part in enumerate(found) if part.kind == "exercise" and part.label == f"ex-{entry.id}"]
@@ -74,14 +66,14 @@ def test_the_exercise_has_its_stub_and_its_check(entry):
     assert (after.kind, after.label) == ("solution", f"ex-{entry.id}")
 
 
-@each(EMBEDDED)
+@each(ALL)
 def test_grade_and_time_are_those_of_the_chapter(entry):
     (part,) = [part for part in parts(entry.chapter) if part.kind == "exercise" and part.label == f"ex-{entry.id}"]
     told = plain.STATEMENT.match(part.parts[0].text)
     assert (told["grade"].lower(), told["time"]) == (entry.grade, TIMES[entry.minutes])
 
 
-@each(EMBEDDED)
+@each(ALL)
 def test_the_solution_is_right(entry):
     """Its cell that checks the answer needs nothing of the chapter but what that imports."""
     (solution,) = [part for part in parts(entry.chapter) if part.kind == "solution" and part.label == f"ex-{entry.id}"]
@@ -97,21 +89,21 @@ def test_the_solution_is_right(entry):
     assert all(verdicts), verdicts
 
 
-@pytest.mark.parametrize("chapter", sorted({entry.chapter for entry in EMBEDDED}))
+@pytest.mark.parametrize("chapter", sorted({entry.chapter for entry in ALL}))
 def test_no_cell_of_a_chapter_checks_what_is_not_graded(chapter):
     text = (BOOK / f"{chapter}.md").read_text(encoding="utf-8")
-    ids = {entry.id for entry in EMBEDDED if entry.chapter == chapter}
+    ids = {entry.id for entry in ALL if entry.chapter == chapter}
     assert set(re.findall(r'check\("([\w-]+)"', text)) == ids
 
 
-@pytest.mark.parametrize("chapter", sorted({entry.chapter for entry in EMBEDDED}))
+@pytest.mark.parametrize("chapter", sorted({entry.chapter for entry in ALL}))
 def test_readers_see_stubs_and_no_solution(chapter):
     """In the cells that plain.py makes of the page; what the notebooks hold is compared with the page elsewhere."""
     found = parts(chapter)
     solutions = {code(one) for part in found if part.kind == "solution" for one in part.parts if code(one)}
     shown = [code(part) for part in found if code(part)]
     assert not solutions & set(shown)
-    defined = {entry.function for entry in EMBEDDED if entry.chapter == chapter and isinstance(entry, Exercise)}
+    defined = {entry.function for entry in ALL if entry.chapter == chapter and isinstance(entry, Exercise)}
     for source in shown:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and node.name in defined:
@@ -119,7 +111,7 @@ def test_readers_see_stubs_and_no_solution(chapter):
 
 
 def test_no_function_of_a_stub_takes_a_name_of_its_chapter():
-    for entry in EMBEDDED:
+    for entry in ALL:
         if isinstance(entry, Exercise):
             cells = jupytext.read(BOOK / f"{entry.chapter}.md").cells
             others = [c.source for c in cells if c.cell_type == "code" and f'check("{entry.id}"' not in c.source]

@@ -89,7 +89,7 @@ HOSTILE = {
     "memory": "import torch\ntorch.ones(30 * 2**30, dtype=torch.uint8)",
     "redefines": "import ncsn_lib.exercises as e\ne.check = check = lambda *a: True\ndef dsm_loss(*a): return True",
     "ends": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)",
-    "answers": "import os\nfor number in range(3, 20):\n    try: os.write(number, b'x' * 100)\n    except OSError: pass",
+    "answers": "import os\nfor n in range(3, 20):\n    try: os.write(n, b'x' * 100)\n    except OSError: pass",
     "disk": "for number in range(1000): open(str(number), 'wb').write(b'x' * 2**24)",
 }
 
@@ -181,7 +181,7 @@ def test_a_sheet_holds_stubs_and_checks_and_no_solution():
     made = notebook(sheet)
     nbformat.validate(made)
     sources = [cell.source for cell in made.cells if cell.cell_type == "code"]
-    for id, entry in ENTRIES.items():
+    for entry in ENTRIES.values():
         assert stub(entry) in sources
         assert call(entry) in sources
         if isinstance(entry, Exercise):

@@ -6,11 +6,11 @@ import html
 import io
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import nbformat
@@ -117,33 +117,31 @@ def grade(
     Returns:
         The marks in the order of the files.
     """
-    workers: SimpleQueue[Worker] = SimpleQueue()
-    for worker in ThreadPoolExecutor().map(lambda _: Worker(fence), range(num_workers)):
-        workers.put(worker)
+    own, workers = threading.local(), []
+
+    def begin() -> None:
+        own.worker = Worker(fence)  # in the thread that uses it: bubblewrap ends with the thread that began it
+        workers.append(own.worker)
 
     def mark(name: str) -> Mark:
         try:
             cells = read_cells(files[name])
         except ValueError as error:
             return Mark(name, problems=[str(error)])
-        worker = workers.get()
-        try:
-            job = {"cells": cells, "ids": list(sheet.points), "seed": seed, "seconds": seconds}
-            data = worker.run(job, seconds + 30)
-        finally:
-            workers.put(worker)
+        job = {"cells": cells, "ids": list(sheet.points), "seed": seed, "seconds": seconds}
+        data = own.worker.run(job, seconds + 30)
         made = marked(name, data, sheet, seed)
         inside = sorted({found[0] for cell in cells for found in INSIDE.finditer(cell)} - {"exercises.check"})
         made.look = f"names {', '.join(inside)}: look at how it answers" if inside else ""
         return made
 
     marks = []
-    with ThreadPoolExecutor(num_workers) as pool:
+    with ThreadPoolExecutor(num_workers, initializer=begin) as pool:
         for made in pool.map(mark, files):
             marks.append(made)
             callback(made)
-    while not workers.empty():
-        workers.get().close()
+    for worker in workers:
+        worker.close()
     return marks
 
 
