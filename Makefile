@@ -9,13 +9,14 @@ VENV := .venv/bin/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lab serve refresh clean
+.PHONY: help setup book test lab sheet serve refresh clean
 
 help:
 	@echo "make book     set up .venv and build the book, every chapter executed, into _build/html"
 	@echo "make test     set up and run every check: ruff, mypy, pytest, the strict build, a browser, nbval"
 	@echo "make lab      open the chapters in JupyterLab, as copies of yours"
 	@echo "make lab RESTORE=05_langevin_dynamics  a chapter as it was; yours is kept beside it"
+	@echo "make sheet WEEK=2  write a week's graded exercises as a notebook, into _build/sheets"
 	@echo "make serve    show the built book on localhost"
 	@echo "make refresh  execute the chapters that changed and write their notebooks"
 	@echo "make clean    remove what was built (the environment stays)"
@@ -33,6 +34,9 @@ test: setup
 
 lab: setup
 	@$(VENV) book/_tools/lab_copies.py $(if $(RESTORE),--restore "$(RESTORE)")
+
+sheet: setup
+	@$(VENV) book/_tools/sheet.py $(if $(WEEK),--week "$(WEEK)") $(if $(IDS),--ids $(IDS))
 
 serve: setup
 	@$(VENV) book/_tools/serve.py
