@@ -44,13 +44,15 @@ def write(folder, **cells):
 
 @pytest.fixture(scope="module")
 def fence():
-    """The strictest fence; where a container has none, what it was to keep out cannot be tried."""
+    """Bubblewrap; where a container has none, what it is to keep out cannot be tried, unless NCSN_FENCE asks for it."""
     try:
         found = strictest_fence()
+        if "bubblewrap" not in found.words:
+            raise OSError(f"the strictest fence here is {found.words}")
     except OSError as error:
+        if os.environ.get("NCSN_FENCE"):
+            raise
         pytest.skip(str(error))
-    if "bubblewrap" not in found.words:
-        pytest.skip(f"the strictest fence here is {found.words}")
     return found
 
 
@@ -115,7 +117,7 @@ def test_hostile_submissions_behind_the_fence_get_nothing_and_reach_nothing(tmp_
     assert marks.pop("last").total == 2
     for name, mark in marks.items():
         assert mark.total == 0, (name, mark)
-        assert mark.problems or name == "redefines", name
+        assert mark.problems or name in ("redefines", "deletes"), name  # which run to their end
 
 
 @pytest.mark.skipif(os.name != "posix", reason="tries on POSIX what other systems do")

@@ -13,10 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import safetensors
-import safetensors.torch
-
 from ncsn_lib.exercises import ENTRIES, Exercise, Verdict
 from ncsn_lib.exercises.judging import judge, judge_number
 from ncsn_lib.exercises.observing import Observation
@@ -86,6 +82,8 @@ def read_cells(path: Path) -> list[str]:
     Raises:
         ValueError: it is no notebook.
     """
+    import nbformat
+
     try:
         found = nbformat.read(path, as_version=4)
         return ["".join(cell.source) for cell in found.cells if cell.cell_type == "code"]
@@ -147,6 +145,8 @@ def grade(
 
 def marked(name: str, data: bytes, sheet: Sheet, seed: int) -> Mark:
     """The mark of what a submission sent back, which is believed in nothing but its values."""
+    import safetensors.torch
+
     try:
         length = int.from_bytes(data[:8], "big")
         header = json.loads(data[8 : 8 + length])

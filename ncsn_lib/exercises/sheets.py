@@ -5,9 +5,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import nbformat
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from typing import Any
 
 from ncsn_lib.exercises import ENTRIES, Exercise, Question
 from ncsn_lib.exercises.worker import variable
@@ -70,13 +68,15 @@ def toml(sheet: Sheet) -> str:
     return "\n".join([*lines, *(f"{id} = {value:g}" for id, value in sheet.points.items())]) + "\n"
 
 
-def notebook(sheet: Sheet, first_cell: str = "") -> nbformat.NotebookNode:
+def notebook(sheet: Sheet, first_cell: str = "") -> Any:
     """The sheet as a notebook: each exercise's goal, its stub, and the cell that checks it.
 
     Args:
         sheet: what is asked.
         first_cell: a cell that brings the library where it is missing; none by default.
     """
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
     cells = [new_markdown_cell(f"# {sheet.title}\n\n{INSTRUCTIONS}")]
     cells += [new_code_cell(first_cell)] if first_cell else []
     cells += [new_code_cell("import math\n\nimport torch\n\nfrom ncsn_lib.exercises import check, hint, progress")]
@@ -113,6 +113,8 @@ def call(entry: Exercise | Question) -> str:
 
 def write_sheet(sheet: Sheet, folder: Path, name: str, first_cell: str = "") -> tuple[Path, Path]:
     """Write NAME.ipynb to hand out and NAME.toml to mark by; returns the two paths."""
+    import nbformat
+
     folder.mkdir(parents=True, exist_ok=True)
     handed_out, marked_by = folder / f"{name}.ipynb", folder / f"{name}.toml"
     nbformat.write(notebook(sheet, first_cell), handed_out)
