@@ -216,3 +216,16 @@ def test_two_numbers_are_one_vector():
     moments = ENTRIES["langevin-moments"]
     for turn in (tuple, list, torch.tensor):
         assert check("langevin-moments", lambda *arguments, turn=turn: turn(moments.twin(*arguments).tolist()))
+
+
+class Odd:
+    def __float__(self):
+        raise OSError("no number")
+
+
+@pytest.mark.parametrize("answer", [[1], {"a": 1}, 10**400, 1j, Odd(), torch.ones(3), torch.ones(3).numpy(), object])
+def test_no_answer_makes_check_raise(answer):
+    for entry in ENTRIES.values():
+        assert not check(entry.id, answer)
+    assert not check(answer, answer)
+    assert "no exercise" in exercises.hint(answer)

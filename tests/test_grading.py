@@ -120,6 +120,30 @@ def test_hostile_submissions_behind_the_fence_get_nothing_and_reach_nothing(tmp_
         assert mark.problems or name in ("redefines", "deletes"), name  # which run to their end
 
 
+LEAVES = """\
+import os
+from pathlib import Path
+
+with open("/tmp/note", "w") as note:
+    note.write("for the next")
+for place in ("/tmp", "/dev/shm", "/", "/library"):
+    try:
+        for number in range(100):
+            Path(place, f"full{number}").write_bytes(b"x" * 2**24)
+    except OSError:
+        pass
+memory = open(f"/proc/{os.getppid()}/mem", "rb")
+"""
+
+
+def test_a_submission_leaves_nothing_to_the_next(tmp_path, fence):
+    finds = "import os\nassert not os.path.exists('/tmp/note')\n" + RIGHT
+    files = write(tmp_path / "class", a_leaves=LEAVES, b_finds=finds)
+    first, second = grade(files, SHEET, 1, fence, num_workers=1)
+    assert first.problems == ["cell 1 raised PermissionError: [Errno 13] Permission denied: '/proc/2/mem'"]
+    assert (second.total, second.problems) == (2, [])
+
+
 @pytest.mark.skipif(os.name != "posix", reason="tries on POSIX what other systems do")
 def test_without_forks_each_submission_has_a_process(tmp_path):
     files = write(tmp_path / "class", right=RIGHT, ends="import os; os._exit(1)", again=RIGHT)

@@ -28,8 +28,9 @@ def check(id: str, answer: Any = None, *, seed: int = 0) -> Verdict:
     Returns:
         The verdict, which is shown as one sentence and is true where the answer is right.
     """
+    id = str(id)
     if id not in ENTRIES:
-        return Verdict(str(id), f"there is no such exercise{_near(id)}.", mistake="id")
+        return Verdict(id, f"there is no such exercise{_near(id)}.", mistake="id")
     entry = ENTRIES[id]
     if isinstance(entry, Question):
         verdict = judge_number(entry, answer)
@@ -48,6 +49,7 @@ def check(id: str, answer: Any = None, *, seed: int = 0) -> Verdict:
 
 def hint(id: str) -> str:
     """One sentence that helps to begin."""
+    id = str(id)
     return ENTRIES[id].hint if id in ENTRIES else f"there is no exercise {id!r}{_near(id)}."
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import Generator, Tensor
 
 from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
-from ncsn_lib.exercises.fields import image_field, ladder, per_example, randn, rows, slope_of, uniform, vector
+from ncsn_lib.exercises.fields import image_field, ladder, randn, rows, slope_of, uniform, vector
 from ncsn_lib.losses import ncsn_loss
-from ncsn_lib.protocol import ScoreFn
+from ncsn_lib.protocol import ScoreFn, per_example
 
 CHAPTER = "00_five_minutes"
 

@@ -5,9 +5,9 @@ from torch import Generator, Tensor
 
 from ncsn_lib.distributions import GaussianMixture, dataset_mixture
 from ncsn_lib.exercises.entries import Answer, Arguments, Exercise, Probe, Question, Wrong
-from ncsn_lib.exercises.fields import Field, image_field, mixture, per_example, randn, rows, slope_of, uniform, vector
+from ncsn_lib.exercises.fields import Field, image_field, mixture, randn, rows, slope_of, uniform, vector
 from ncsn_lib.losses import denoising_score_matching_loss
-from ncsn_lib.protocol import ScoreFn
+from ncsn_lib.protocol import ScoreFn, per_example
 
 CHAPTER = "04_denoising_score_matching"
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ncsn_lib.distributions import GaussianMixture
-from ncsn_lib.protocol import ScoreFn
+from ncsn_lib.protocol import ScoreFn, per_example
 
 Field = Callable[[Tensor], Tensor]  # (B, D) -> (B, D)
 
@@ -19,11 +19,6 @@ def randn(generator: Generator, *shape: int) -> Tensor:
 def uniform(generator: Generator, *shape: int, low: float = 0.3, high: float = 1.7) -> Tensor:
     """Draws between two bounds, of double precision."""
     return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def per_example(values: Tensor, x: Tensor) -> Tensor:
-    """(B,) values, shaped so that each multiplies its example of `x` (B, *D)."""
-    return values.view(-1, *[1] * (x.ndim - 1))
 
 
 def image_field(generator: Generator, dim: int = 12) -> ScoreFn:

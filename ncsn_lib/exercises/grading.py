@@ -151,9 +151,9 @@ def marked(name: str, data: bytes, sheet: Sheet, seed: int) -> Mark:
         length = int.from_bytes(data[:8], "big")
         header = json.loads(data[8 : 8 + length])
         if why := header.get("stopped"):
-            return Mark(name, problems=[str(why)])
+            return Mark(name, problems=[str(why)[:500]])
         tensors = safetensors.torch.load(data[8 + length :])
-        problems = [str(problem) for problem in header["problems"]][:50]
+        problems = [str(problem)[:500] for problem in header["problems"][:50]]
         verdicts = {id: _verdict(id, header["answers"][id], tensors, seed) for id in sheet.points}
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, safetensors.SafetensorError):
         return Mark(name, problems=["its process ended before it had answered"])

@@ -95,12 +95,12 @@ def judge_number(question: Question, answer: Any) -> Verdict:
     """The verdict on a number or a choice."""
     if answer is None or answer is Ellipsis:
         return Verdict(question.id, "not answered yet.", mistake="stub")
-    if question.choices and answer not in question.choices:
-        return Verdict(question.id, f"choose one of {', '.join(map(repr, question.choices))}.", mistake="type")
     try:
-        value = answer if question.choices else float(answer)
-    except (TypeError, ValueError, RuntimeError):
+        value = str(answer) if question.choices else float(answer)
+    except Exception:  # whatever an object of the student's makes of it: no number
         return Verdict(question.id, f"the answer is a number, not a {type(answer).__name__}.", mistake="type")
+    if question.choices and value not in question.choices:
+        return Verdict(question.id, f"choose one of {', '.join(map(repr, question.choices))}.", mistake="type")
     if _same_number(question, value, question.key()):
         return Verdict(question.id, "right.", right=True)
     for wrong, hint in question.wrong.items():

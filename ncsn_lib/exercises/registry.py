@@ -1,51 +1,12 @@
-"""Every graded exercise by its id, in the order of the chapters."""
+"""Every graded exercise by its id, in the order of the chapters: each file `chapter_*.py` here has `ENTRIES`."""
 
-from ncsn_lib.exercises import (
-    chapter_00,
-    chapter_01,
-    chapter_02,
-    chapter_03,
-    chapter_04,
-    chapter_05,
-    chapter_05b,
-    chapter_06,
-    chapter_07,
-    chapter_08,
-    chapter_09,
-    chapter_10,
-    chapter_11,
-    chapter_12,
-    chapter_13,
-    chapter_14,
-    chapter_15,
-    chapter_16,
-    chapter_17,
-    chapter_18,
-    chapter_19,
-)
+import importlib
+from pathlib import Path
+
 from ncsn_lib.exercises.entries import Exercise, Question
 
-CHAPTERS = (
-    chapter_00,
-    chapter_01,
-    chapter_02,
-    chapter_03,
-    chapter_04,
-    chapter_05,
-    chapter_05b,
-    chapter_06,
-    chapter_07,
-    chapter_08,
-    chapter_09,
-    chapter_10,
-    chapter_11,
-    chapter_12,
-    chapter_13,
-    chapter_14,
-    chapter_15,
-    chapter_16,
-    chapter_17,
-    chapter_18,
-    chapter_19,
-)
+CHAPTERS = [
+    importlib.import_module(f"ncsn_lib.exercises.{path.stem}")
+    for path in sorted(Path(__file__).parent.glob("chapter_*.py"))
+]
 ENTRIES: dict[str, Exercise | Question] = {entry.id: entry for chapter in CHAPTERS for entry in chapter.ENTRIES}

@@ -69,6 +69,7 @@ def _bubblewrap() -> tuple[str, ...]:
     places = ["--proc", "/proc", "--dev", "/dev", "--size", str(256 << 20), "--perms", "1777", "--tmpfs", "/tmp"]
     fence = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--die-with-parent", "--new-session"]
     library = ["--ro-bind", str(LIBRARY), "/library/ncsn_lib", "--chdir", "/tmp"]
+    library += ["--remount-ro", "/dev", "--remount-ro", "/"]  # /tmp alone can be written, and is limited
     if os.geteuid() != 0:
         return ("bwrap", "--unshare-user", *fence, *places, *open_to_all, *binds, *library)
     number = str(NOBODY)  # whom limits bind, as they do not bind root
