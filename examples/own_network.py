@@ -14,7 +14,6 @@ class MyScore(torch.nn.Sequential):  # any module that takes x (B, *D), sigma (B
         return super().forward(torch.cat([x, sigma[:, None].log()], dim=1)) / sigma[:, None]
 
 
-torch.manual_seed(0)
 x = torch.randn(5000, 2) * torch.tensor([0.3, 0.1]) + torch.tensor([1.0, 2.0])  # yours, (N, *D)
 loader = DataLoader(TensorDataset(x), batch_size=200, shuffle=True, drop_last=True)
 sigmas = ncsn.suggest_sigmas(x, sigma_min=0.05)
