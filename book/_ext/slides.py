@@ -21,7 +21,7 @@ SHORT = 30
 """Words of a paragraph that goes on below a formula."""
 NUM_EXERCISES, LINES = 4, 15
 TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
+<html lang="en" data-theme="light">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -32,7 +32,6 @@ TEMPLATE = """<!DOCTYPE html>
 <link rel="stylesheet" href="{static}/book.css">
 <link rel="stylesheet" href="{static}/slides.css">
 <script>
-document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 window.MathJax = {{startup: {{typeset: false}}}};
 </script>
 <script defer src="{static}/vendor/mathjax/tex-mml-chtml.js"></script>
@@ -40,9 +39,11 @@ window.MathJax = {{startup: {{typeset: false}}}};
 {scripts}
 </head>
 <body>
-<main class="reveal"><div class="slides">
+<main>
+<div class="reveal"><div class="slides">
 {slides}
-</div></main>
+</div></div>
+</main>
 </body>
 </html>
 """
@@ -171,6 +172,8 @@ def add_part(tag, deck):
     classes = set(tag.get("class", []))
     if "proof" in classes:
         title = tag.select_one(".admonition-title").extract()
+        for part in tag.select("section"):
+            part.unwrap()  # to reveal.js it would be a slide
         deck.add(f"<h3>{title.get_text()}</h3><div>{tag.decode_contents()}</div>", "algorithm")
     elif tag.has_attr("data-lab"):
         deck.add(str(tag), "lab")

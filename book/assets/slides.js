@@ -35,6 +35,11 @@ function fit(slide) {
   while (overflows(slide) && size > SMALLEST) slide.style.fontSize = `${(size -= 1)}px`;
 }
 
+const onPaper = new URLSearchParams(location.search).has("print-pdf");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => (document.documentElement.dataset.theme = dark.matches && !onPaper ? "dark" : "light");
+follow();
+dark.addEventListener("change", follow);
 await new Promise((ready) => {
   if (document.readyState === "complete") ready();
   else addEventListener("load", ready);
@@ -57,7 +62,5 @@ await new Reveal({
   pdfSeparateFragments: false,
   plugins: [Notes],
 }).initialize();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
-  document.documentElement.dataset.theme = matches ? "dark" : "light";
-});
+if (onPaper) document.querySelectorAll(".slides section").forEach((slide) => slide.removeAttribute("aria-hidden"));
 document.documentElement.dataset.deck = "ready";
