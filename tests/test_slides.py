@@ -39,6 +39,7 @@ PAGE = r"""<section id="a"><h1>Scores<a class="headerlink" href="#a">#</a></h1>
 TOO_LARGE = """() => {
   const slide = document.querySelector("section.present > section.present");
   const page = slide.getBoundingClientRect();
+  if (page.height < 600) return [`the slide is ${page.height} px high`];
   const parts = [...slide.querySelectorAll(":scope > :not(.notes), mjx-math, table")];
   const outside = (box) => box.bottom > page.bottom + 1 || box.right > page.right + 1 || box.left < page.left - 1;
   return parts.filter((part) => outside(part.getBoundingClientRect())).map((part) => part.outerHTML.slice(0, 80));

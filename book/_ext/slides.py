@@ -140,7 +140,7 @@ def add_section(section, deck):
         is_math = "math" in tag.get("class", [])
         if tag.name == "section":
             add_section(tag, deck)
-        elif follows and (is_math or goes_on(tag)):
+        elif follows and (is_math or tag.name in ("ul", "ol") or goes_on(tag)):
             deck.add_below(str(tag))
             shown = tag
         elif is_math and tag.select_one(".eqno"):
