@@ -9,7 +9,7 @@ VENV := .venv/bin/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lab sheet serve refresh clean
+.PHONY: help setup book test lab sheet exam serve refresh clean
 
 help:
 	@echo "make book     set up .venv and build the book, every chapter executed, into _build/html"
@@ -17,6 +17,7 @@ help:
 	@echo "make lab      open the chapters in JupyterLab, as copies of yours"
 	@echo "make lab RESTORE=05_langevin_dynamics  a chapter as it was; yours is kept beside it"
 	@echo "make sheet WEEK=2  write a week's graded exercises as a notebook, into _build/sheets"
+	@echo "make exam SEED=1  draw an exam and its key, into _build/teacher"
 	@echo "make serve    show the built book on localhost"
 	@echo "make refresh  execute the chapters that changed and write their notebooks"
 	@echo "make clean    remove what was built (the environment stays)"
@@ -37,6 +38,9 @@ lab: setup
 
 sheet: setup
 	@$(VENV) book/_tools/sheet.py $(if $(WEEK),--week "$(WEEK)") $(if $(IDS),--ids $(IDS))
+
+exam: setup
+	@$(VENV) book/_tools/exam.py --seed "$(SEED)"
 
 serve: setup
 	@$(VENV) book/_tools/serve.py

@@ -39,7 +39,7 @@ def prose_of(parts):
     for part in parts:
         if part.parts:
             yield from prose_of(part.parts)
-        elif part.kind != "code":
+        elif part.kind not in ("code", "raw"):
             yield part.text
 
 
