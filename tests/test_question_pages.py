@@ -228,7 +228,7 @@ def test_without_a_script_nothing_is_covered_and_the_answers_can_be_read(chromiu
         assert page.locator(".cell_output").first.is_visible()
         assert page.get_by_role("button", name="Answer").count() == 0
         page.locator("#predict-where summary").click()
-        assert page.get_by_text("b is right.").is_visible()
+        assert page.locator("#predict-where").get_by_text("b is right.").is_visible()
 
 
 def test_paper_shows_everything(visit):
