@@ -152,7 +152,7 @@ class Prediction(Asked):
             covers = int(self.options.get("covers", 1)) if self.name == "predict" else 0
             form = self.form(item, tolerance, covers)
             if key is not None:
-                set_key(form, key)
+                check_and_set_key(form, key)
         except ValueError as error:
             raise self.error(f"{self.name} {self.arguments[0]}: {error}") from error
         form["printed"] = self.options.get("printed")
@@ -193,13 +193,22 @@ class Question(Asked):
         return [nodes.Text(text)]
 
 
+def entries_of(form):
+    """What a form says to each answer."""
+    return [entry for entry in form.findall(element) if "data-value" in entry["html"]]
+
+
 def set_key(form, key):
     """Give a form its right number."""
-    tolerance = form["tolerance"]
-    entries = [entry for entry in form.findall(element) if "data-value" in entry["html"]]
-    check_apart(key, [entry["html"]["data-value"] for entry in entries[1:]], tolerance)
-    entries[0]["html"] |= {"data-value": key, "data-within": margin(key, tolerance)}
-    entries[0].children[0] += nodes.Text(f"{shown(key)} is right.")
+    right = entries_of(form)[0]
+    right["html"] |= {"data-value": key, "data-within": margin(key, form["tolerance"])}
+    right.children[0] += nodes.Text(f"{shown(key)} is right.")
+
+
+def check_and_set_key(form, key):
+    """The same where no test of the library holds the numbers apart."""
+    check_apart(key, [entry["html"]["data-value"] for entry in entries_of(form)[1:]], form["tolerance"])
+    set_key(form, key)
 
 
 def outputs(node, document):
@@ -220,7 +229,7 @@ def set_printed(app, doctree, docname):
             told = list(outputs(node, doctree))
             try:
                 covered = told[: node["html"]["data-covers"]] if node["kind"] == "predict" else told
-                set_key(node, find_printed(node["printed"], "\n".join(covered)))
+                check_and_set_key(node, find_printed(node["printed"], "\n".join(covered)))
             except ValueError as error:
                 raise ExtensionError(f"{docname}: {node['html']['id']}: {error}") from error
 
