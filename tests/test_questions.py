@@ -170,3 +170,36 @@ def test_no_item_has_an_option_that_nothing_reads(page, place):
 def test_each_item_has_a_name_of_its_own(page):
     names = [part.label for part in parts_of(page) if part.kind in KINDS]
     assert len(set(names)) == len(names)
+
+
+def read_items(page, kind):
+    return [read_item(part.text, part.options) for part in parts_of(page) if part.kind == kind]
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_a_chapter_asks_for_two_predictions_and_ends_in_a_quiz_of_five(page):
+    assert len(read_items(page, "predict")) >= 2
+    quiz = page.read_text(encoding="utf-8").partition("\n## Quiz\n")[2].partition("\n## ")
+    assert quiz[0].count("```{quiz}") == len(read_items(page, "quiz")) == 5
+    assert quiz[2].startswith("Summary\n")
+
+
+def test_the_book_asks_for_many_predictions():
+    assert sum(len(read_items(page, "predict")) for page in CHAPTERS) >= 45
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_letter_says_nothing_of_the_right_answer(kind):
+    """None of the first three letters is right in more than half of the choices, or in less than a fifth."""
+    found = [item for page in CHAPTERS for item in read_items(page, kind) if not item.is_number]
+    places = [item.options.index(item.right) for item in found]
+    shares = [places.count(place) / len(places) for place in range(3)]
+    assert min(shares) > 0.2, shares
+    assert max(shares) < 0.5, shares
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_the_word_predict_is_followed_by_a_question_that_can_be_answered(page):
+    """Outside of exercises, which are answered in code."""
+    prose = "\n".join(part.text for part in parts_of(page) if part.kind == "text")
+    assert "**Predict**" not in prose
