@@ -168,7 +168,7 @@ def _figures_table(result: Mapping[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [f"<tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>"]
+    cells = [f"<tr>{''.join(f'<th>{word}</th>' if word else '<td></td>' for word in head)}</tr>"]
     cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
     return f'<div style="overflow-x: auto"><table class="table">{"".join(cells)}</table></div>'
 

@@ -41,8 +41,8 @@ def find_chromium():
 
 
 def built_pages(html):
-    """Every page of a built book, relative to its folder."""
-    found = [page.relative_to(html) for page in html.rglob("*.html")]
+    """Every page of a built book, relative to its folder; the decks of slides are none."""
+    found = [page.relative_to(html) for page in html.rglob("*.html") if not page.name.endswith(".slides.html")]
     return sorted(page.as_posix() for page in found if page.parts[0] not in ("_static", "_sources"))
 
 
