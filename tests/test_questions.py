@@ -49,6 +49,7 @@ def test_an_item_is_read():
         (GOOD.replace("  > Too few.\n", ""), {}, 'the wrong option "one" has no reply'),
         ("How many?\n\n- [x] two", {}, "a choice has two options or more (- [ ] ...), not 1"),
         ("How many?\n\n- [ ] 3\n  > No.", {"key": "2"}, "a number has a `tolerance`"),
+        ("See {ref}`the\npart <part>`.", {}, "a role or a piece of code is broken over two lines"),
         ("How many?\n\n- [ ] three\n  > No.", NUMBER, 'the wrong number "three" is no number'),
         ("How many?\n\n- [x] 2", NUMBER, "the right number is computed, not written"),
         ("How many?", {"key": "2", "printed": "NUMBER", "tolerance": "1"}, "a `key` or is `printed`, one of the two"),

@@ -67,6 +67,8 @@ class Item(NamedTuple):
 
 def read_item(content, settings):
     """The item of a directive's content and its settings; ValueError says what is wrong with it."""
+    if broken := [line for line in content.split("\n") if line.count("`") % 2]:
+        raise ValueError(f"a role or a piece of code is broken over two lines, keep it on one: {broken[0].strip()!r}")
     text, *rest = START.split(content)
     options = []
     for one in rest:
