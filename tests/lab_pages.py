@@ -30,7 +30,7 @@ PAGES = {"labs": ["score", "ladder"], "none": [], **{name: [name] for name in ("
 CONF = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
-extensions = ["myst_parser", "labs"]
+extensions = EXTENSIONS
 html_theme = "sphinx_book_theme"
 html_context = {{"default_mode": "auto"}}
 html_title = "Labs"
@@ -40,10 +40,10 @@ html_static_path = [{str(ROOT / "book" / "assets")!r}]
 """
 
 
-def make_site(folder, pages):
-    """Build pages, {name: text}, as the book is built; return what Sphinx said."""
+def make_site(folder, pages, extensions=("myst_parser", "labs")):
+    """Build pages, {name: text}, as the book is built, with some of its extensions; return what Sphinx said."""
     folder.mkdir()
-    (folder / "conf.py").write_text(CONF, encoding="utf-8")
+    (folder / "conf.py").write_text(CONF.replace("EXTENSIONS", repr(extensions)), encoding="utf-8")
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
     command = [
@@ -172,11 +172,11 @@ def visit_in(visit, size, scheme):
     return page
 
 
-def check_with_axe(page, expected):
-    """Hold the labs of a page against axe, and the page against its window; `expected` rules must have been tried."""
+def check_with_axe(page, expected, where=".ncsn-lab"):
+    """Hold a part of a page against axe, and the page against its window; `expected` rules must have been tried."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.add_script_tag(path=AXE)
-    result = page.evaluate("axe.run('.ncsn-lab', {preload: false})")
+    result = page.evaluate("where => axe.run(where, {preload: false})", where)
     told = [f"{v['id']}: {v['help']}: {[node['html'][:120] for node in v['nodes']]}" for v in result["violations"]]
     assert told == []
     assert expected <= {p["id"] for p in result["passes"]}

@@ -267,6 +267,52 @@ def test_a_graded_exercise_has_its_stub_where_others_have_a_place_for_the_answer
     assert [cell.source for cell in solutions.cells[-4:]] == [exercise, "**Solution**", solved, "Twice."]
 
 
+ASKED = """```{predict} many
+:assert: a > b
+How many, by {eq}`eq-one`?
+
+- [ ] $x_1$
+  > Too few,
+  > {eq}`eq-two`.
+- [x] Two.
+```
+
+```{quiz} loss
+:key: 64 / 2
+:tolerance: 1%
+How large is the loss?
+
+- [ ] 64
+  > The half is missing.
+```
+
+```{question} two
+```
+
+## Summary
+"""
+
+
+def test_a_prediction_has_a_cell_for_the_answer_and_what_is_said_is_folded(page):
+    page.write_text(SOURCE[: SOURCE.index("```{exercise-start}")] + ASKED, encoding="utf-8")
+    chapter, _ = plain.make_notebooks(page, KNOWN)
+    folded = "<details><summary>The answer, and what the others overlook</summary>\n\n{}\n\n</details>"
+    number = folded.format("- **32** is right.\n- **64**: The half is missing.")
+    said = folded.format("- **a**: Too few, [(2) of B](02_b.ipynb).\n- **b** is right.")
+    assert [cell.source for cell in chapter.cells[-4:]] == [
+        f"**Predict.** How many, by (1)?\n\n- **a.** $x_1$\n- **b.** Two.\n\n{said}",
+        "prediction = ...  # your letter in place of ...",
+        f"**Quiz.** How large is the loss?\n\n{number}",
+        "## Summary",
+    ]
+
+
+def test_a_prediction_that_is_not_whole_ends_the_refresh(page):
+    page.write_text(SOURCE.replace("## Summary", ASKED.replace("[x]", "[ ]")), encoding="utf-8")
+    with pytest.raises(SystemExit, match=re.escape('01_a.md: predict many: the wrong option "Two." has no reply')):
+        plain.make_notebooks(page, KNOWN)
+
+
 def test_with_an_address_there_are_links_to_the_page_and_to_colab(page):
     chapter, solutions = plain.make_notebooks(page, KNOWN, "https://github.com/someone/a-book")
     site, colab = (

@@ -108,6 +108,7 @@ def opened(chromium, address, name, patience=PATIENCE):
         page.wait_for_function("() => !document.querySelector('meta[http-equiv=refresh]')")  # index.html leads on
         page.wait_for_load_state()
         browser.settle(page, patience)
+        browser.reveal(page)
         yield lambda scheme: said + defects(page, scheme, patience)
 
 

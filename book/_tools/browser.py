@@ -122,6 +122,11 @@ def settle(page, patience=PATIENCE):
     rest(page, patience)
 
 
+def reveal(page):
+    """Show what the questions of a page cover."""
+    page.evaluate("document.querySelectorAll('.question .reveal[aria-expanded=false]').forEach(e => e.click())")
+
+
 def rest(page, patience=PATIENCE):
     """Wait, as long as patience lasts, until a page has drawn what it was told to and no transition is under way."""
     page.evaluate(

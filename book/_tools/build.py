@@ -55,7 +55,7 @@ def current_state():
     """What this build would be made from."""
     site = [ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "requirements.lock", BOOK / "references.bib"]
     site += files_below(BOOK / "assets") + files_below(BOOK / "_ext", "*.py")
-    site += files_below(ROOT / "ncsn_lib" / "labs" / "static")
+    site += [BOOK / "_tools" / "items.py", *files_below(ROOT / "ncsn_lib" / "labs" / "static")]
     return {
         "site": digest(site),
         "library": library_digest(),

@@ -5,7 +5,7 @@
 
 lint: ruff and mypy.   format: ruff.   drift: each notebook holds its chapter's text.   unit: the library's tests.
 notebooks: nbval executes every notebook and compares.    book: the strict build, of what nbval executed.
-pages: the labs and every built page in a browser.
+pages: the labs, questions and every built page in a browser.
 
 What a check prints stands in _build/checks/NAME.log while it runs, and here when it has ended.
 """
@@ -24,8 +24,8 @@ from chapters import BUILD, ROOT, chapters, command_line, run_times, say, share_
 from kernels import use_own_folders
 
 PYTHON = sys.executable
-LABS = ("labs", "sampler_lab", "denoiser_lab", "opening")
-RENDERED = [f"tests/test_{name}.py" for name in (*LABS, "rendered_book")]  # what needs a browser
+IN_BROWSER = ("labs", "sampler_lab", "denoiser_lab", "opening", "question_pages")
+RENDERED = [f"tests/test_{name}.py" for name in (*IN_BROWSER, "rendered_book")]  # what needs a browser
 REPORTS = BUILD / "checks"
 NUM_SLOWEST = 10
 

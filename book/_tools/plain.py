@@ -14,6 +14,7 @@ import jupytext
 import nbformat
 from chapters import BOOK, ONLY, chapters, read_results
 from first_cell import first_cell
+from items import KINDS, LETTERS, SUMMARY, evaluate, read_item, shown
 from markdown_it import MarkdownIt
 from pybtex.database import parse_file
 from references import ROLE, single_roles
@@ -51,6 +52,7 @@ denoiser_lab = DenoiserLab({RUN}, load_mnist("train").images)
 denoiser_lab  # denoiser_lab.sigma = 0.5 turns a knob, denoiser_lab.denoised is the network's guess""",
 }
 OPENING = "*The rendered page begins with points that move:*"
+PRINTED = "What the cell prints"
 MARK = 'CHAPTER = "{name}"  # the notebook of the solutions goes on from here'
 GO_THERE = """# The folder of the chapter; away from the book a new one, where its notebook and its files are fetched.
 import os
@@ -80,6 +82,7 @@ class Part:
     label: str = ""
     cell: dict | None = None
     parts: list = field(default_factory=list)
+    options: dict = field(default_factory=dict)
 
 
 def read_parts(page):
@@ -104,7 +107,8 @@ def prose_parts(text):
         while option := OPTION.match(content):
             options[option["name"]] = option["value"]
             content = content[option.end() :]
-        found.append(Part(name, content.strip(), argument.strip() or options.get("label", "")))
+        label = argument.strip() or options.get("label", "")
+        found.append(Part(name, content.strip(), label, options=options))
         done = fence.map[1]
     found.append(Part("text", "\n".join(lines[done:]).strip()))
     return [part for part in found if part.kind != "text" or part.text]
@@ -220,10 +224,12 @@ def cells_of(parts, prose, with_code):
             found.append(markdown(quote(OPENING)))
         elif part.kind == "lab":
             found.append(own_code(LABS[part.label], "nbval-ignore-output"))
+        elif part.kind in KINDS:
+            found += item_cells(part, prose)
         elif part.kind == "exercise":
             found += exercise_cells(part, prose, with_code)
             found += [] if is_for_an_answer(after) else [answer(part, with_code)]
-        elif part.kind != "solution":
+        elif part.kind not in ("solution", "question"):  # whose place takes the cell that checks the answer
             raise SystemExit(f"{prose.page.name}: no notebook can show the directive {{{part.kind}}}")
     return found
 
@@ -237,6 +243,28 @@ def page_cells(cell, prose):
     if figure is None:
         return [cell]
     return [cell, markdown(f"**{prose.numbers[figure['name']]}.** {prose(figure['caption'].strip())}")]
+
+
+def item_cells(part, prose):
+    """A prediction with a cell for the answer, or an item of a quiz; what is said to each answer is folded."""
+    try:
+        item = read_item(part.text, part.options)
+    except ValueError as error:
+        raise SystemExit(f"{prose.page.name}: {part.kind} {part.label}: {error}") from error
+    choices, told = [], []
+    for letter, option in zip(LETTERS, item.entries):
+        name = letter
+        if item.is_number:
+            name = option.text or (shown(evaluate(part.options["key"])) if "key" in part.options else PRINTED)
+        else:
+            choices.append(f"- **{letter}.** {prose(option.text)}")
+        told.append(f"- **{name}**{' is right.' if option.right else ':'} {prose(option.reply)}".rstrip())
+    folded = "\n".join([f"<details><summary>{SUMMARY}</summary>", "", *told, "", "</details>"])
+    text = "\n\n".join(filter(None, [f"**{KINDS[part.kind]}.** {prose(item.text)}", "\n".join(choices), folded]))
+    if part.kind == "quiz":
+        return [markdown(text)]
+    word = "number" if item.is_number else "letter"
+    return [markdown(text), own_code(f"prediction = ...  # your {word} in place of ...", "answer")]
 
 
 def exercise_cells(part, prose, with_code):

@@ -13,6 +13,7 @@ from functools import cache
 
 import nbformat
 from chapters import BOOK, chapters, command_line, read_results, use_utf8
+from items import KINDS
 from ledger import PAGE as LEDGER
 from ledger import written
 from plain import read_parts
@@ -23,6 +24,7 @@ ANY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*(?:e[+-]?\d+)?")
 MATHS = re.compile(r"\$\$.*?\$\$|\$[^$]*\$", re.DOTALL)
 # What is no prose: code, roles, directives' options, links' addresses, comments.
 OTHER = re.compile(r"```.*?```|`[^`]*`|\{[\w:-]+\}|^:[\w-]+:.*$|\]\([^)]*\)|https?://\S+|<!--.*?-->", re.DOTALL | re.M)
+WRONG = re.compile(r"^- \[ \].*(?:\n  (?!> ).*)*", re.MULTILINE)  # the options of a question that are not true
 YEAR = re.compile(r"(18|19|20)\d\d")
 
 
@@ -40,7 +42,7 @@ def prose_of(parts):
         if part.parts:
             yield from prose_of(part.parts)
         elif part.kind not in ("code", "raw"):
-            yield part.text
+            yield WRONG.sub("", part.text) if part.kind in KINDS else part.text
 
 
 def outputs_of(notebook):

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from browser import PHONE, WIDE, built_pages, chromium, find_chromium, local_server, settle
+from browser import PHONE, WIDE, built_pages, chromium, find_chromium, local_server, reveal, settle
 from chapters import HTML, command_line, say, use_utf8
 
 
@@ -16,6 +16,7 @@ def photograph(browser, address, name, folder):
     with closing(browser.new_context()) as context:
         page = context.new_page()
         page.goto(f"{address}/{name}")
+        reveal(page)
         for scheme in ("light", "dark"):
             for size, viewport in (("wide", WIDE), ("phone", PHONE)):
                 page.emulate_media(color_scheme=scheme)
