@@ -247,3 +247,9 @@ def test_the_tests_for_otter_are_doctests(tmp_path):
 
 def test_the_table_names_every_exercise(tmp_path):
     assert table([], SHEET) == "name,dsm-loss,dsm-sum,total,of,remarks\n"
+
+
+def test_a_fence_behind_which_nothing_starts_is_one_clear_error(tmp_path):
+    broken = Fence("a wall", True, command=("false",))
+    with pytest.raises(OSError, match="no worker starts behind this fence: a wall"):
+        grade(write(tmp_path, first="1"), make_sheet("t", ["tweedie"]), 0, broken)

@@ -114,12 +114,17 @@ def grade(
 
     Returns:
         The marks in the order of the files.
+
+    Raises:
+        OSError: no worker starts behind the fence.
     """
     own, workers = threading.local(), []
 
-    def begin() -> None:
-        own.worker = Worker(fence)  # in the thread that uses it: bubblewrap ends with the thread that began it
-        workers.append(own.worker)
+    def worker() -> Worker:
+        if not hasattr(own, "worker"):
+            own.worker = Worker(fence)  # in the thread that uses it: bubblewrap ends with the thread that began it
+            workers.append(own.worker)
+        return own.worker
 
     def mark(name: str) -> Mark:
         try:
@@ -127,19 +132,21 @@ def grade(
         except ValueError as error:
             return Mark(name, problems=[str(error)])
         job = {"cells": cells, "ids": list(sheet.points), "seed": seed, "seconds": seconds}
-        data = own.worker.run(job, seconds + 30)
+        data = worker().run(job, seconds + 30)
         made = marked(name, data, sheet, seed)
         inside = sorted({found[0] for cell in cells for found in INSIDE.finditer(cell)} - {"exercises.check"})
         made.look = f"names {', '.join(inside)}: look at how it answers" if inside else ""
         return made
 
     marks = []
-    with ThreadPoolExecutor(num_workers, initializer=begin) as pool:
-        for made in pool.map(mark, files):
-            marks.append(made)
-            callback(made)
-    for worker in workers:
-        worker.close()
+    try:
+        with ThreadPoolExecutor(num_workers) as pool:
+            for made in pool.map(mark, files):
+                marks.append(made)
+                callback(made)
+    finally:
+        for one in workers:
+            one.close()
     return marks
 
 
