@@ -11,12 +11,11 @@ import base64
 import hashlib
 import html
 import io
+import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from ncsn_lib.protocol import ScoreFn
 
 need("matplotlib", "plot", "ncsn_lib.plotting")
 import matplotlib.pyplot as plt
-from matplotlib.animation import FuncAnimation, HTMLWriter
+from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import Collection, QuadMesh
@@ -285,7 +284,7 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
 
     Args:
         frames: one (B, C, H, W) tensor a frame.
-        titles: one title a frame.
+        titles: one title a frame, without formulas.
         columns: images per row.
         alt: what is seen, in words, for who cannot see it.
         fps: frames per second.
@@ -294,45 +293,32 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
         An `IPython.display.HTML` object, whose output also holds the last frame as a picture, for where no script runs.
     """
     display = need("IPython.display", "plot", "a player")
-    fig, ax = plt.subplots(figsize=(4.2, 4.6))
-    plot_images(ax, frames[0], columns=columns, title=titles[0])
+    height, width, _ = image_grid(frames[-1], columns).shape
+    fig, ax = plt.subplots(figsize=(4.2, 4.2 * height / width))
+    fig.set_layout_engine("constrained", w_pad=0, h_pad=0)  # images alone: the titles are text of the page
+    plot_images(ax, frames[-1], columns=columns)
     shown = ax.images[0]
-
-    def draw(index: int) -> None:
-        shown.set_data(image_grid(frames[index], columns))
-        ax.set_title(titles[index])
-
-    def player() -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "player.html"
-            FuncAnimation(fig, draw, frames=len(frames)).save(path, writer=_Player(fps, embed_frames=True))
-            page = path.read_text(encoding="utf-8")
-        draw(len(frames) - 1)
-        return _own_player(page, Picture.of(fig).tag(alt))
-
-    page = player()
-    still = Picture.of(fig)
-    if TWINS in os.environ:
-        _darken(fig)
-        page = f'<div class="only-light">{page}</div><div class="only-dark">{player()}</div>'
+    film = FuncAnimation(fig, lambda index: shown.set_data(image_grid(frames[index], columns)), frames=len(frames))
+    player = film.to_jshtml(fps=fps, default_mode="once")
+    page = _own_player(player, Picture.of(fig).tag(alt), titles)
+    with_title, ax = plt.subplots(figsize=(4.2, 4.6))
+    plot_images(ax, frames[-1], columns=columns, title=titles[-1])
+    still = Picture.of(with_title)
     plt.close(fig)
+    plt.close(with_title)
     return _with_still(display.HTML(page), page, still, alt)
 
 
-class _Player(HTMLWriter):
-    """Matplotlib's player, with frames on a transparent ground, which matplotlib makes white."""
-
-    def grab_frame(self, **options: Any) -> None:
-        super().grab_frame(**options | {"facecolor": "none"})
-
-
-def _own_player(player: str, image: str) -> str:
-    """Matplotlib's player without its icon font from another machine, and with a picture where no script runs."""
+def _own_player(player: str, image: str, titles: Sequence[str]) -> str:
+    """Matplotlib's player with titles, with no icon font from elsewhere, and a picture where no script runs."""
     start, end = player.index("<link"), player.index("<script")
     player = player[:start] + player[end:]
     for icon, character in ICONS.items():
         player = player.replace(f'<i class="fa {icon}"></i>', character)
-    player = player.replace("<img id=", image.removesuffix("/>") + " id=")
+    number = "this.parentNode.querySelector('input').value"
+    show = f"this.previousElementSibling.textContent = JSON.parse(this.dataset.titles)[{number}]"
+    told = f'data-titles="{html.escape(json.dumps(titles))}" onload="{show}"'
+    player = player.replace("<img id=", f"<p>{titles[-1]}</p>{image.removesuffix('/>')} {told} id=")
     # A name that follows from the content, so that the same animation is the same page.
     random_name = re.findall(r"anim([0-9a-f]{32})", player)[0]
     return player.replace(random_name, hashlib.sha1(player.replace(random_name, "").encode()).hexdigest()[:32])

@@ -12,6 +12,7 @@ are left out. Where only prose changed, the outputs are kept and nothing is exec
 took, where and with what is kept in book/results/run_times.json. The ledger's page is written first.
 """
 
+import html
 import json
 import re
 import subprocess
@@ -51,6 +52,8 @@ from references import read_references
 SOLUTIONS = BOOK / "solutions"
 RECORDING = Lock()  # chapters end side by side
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PICTURES = {"image/png", "image/svg+xml"}
+TITLED = re.compile(r"(<svg[^>]*>)(<title>[^<]*</title>)?")
 
 
 def places(page):
@@ -173,12 +176,14 @@ def keep_outputs(notebooks):
 
 
 def describe(notebook):
-    """Give each figure its cell's alternative text, where nbconvert's templates look for it."""
+    """Give each figure its cell's alternative text, where front ends look for it."""
     for cell in code_cells(notebook):
         alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
-        for output in cell.outputs:
-            if alt and "image/png" in output.get("data", {}):
-                output.metadata["image/png"] = {"alt": alt}
+        for output in cell.outputs if alt else []:
+            for kind in PICTURES & set(output.get("data", {})):
+                output.metadata.setdefault(kind, {})["alt"] = alt
+                if kind == "image/svg+xml":
+                    output.data[kind] = TITLED.sub(rf"\1<title>{html.escape(alt)}</title>", output.data[kind], count=1)
 
 
 def outdated(page):
