@@ -65,7 +65,7 @@ DENSITY = _density_map(DATA)
 """Density as the data's blue, from transparent to nearly opaque."""
 ERROR = "cividis"
 """Errors, in a sequential map that everyone can read."""
-LENGTH = _part_of_cividis(0.0, 0.7)
+LENGTH = _part_of_cividis(0.0, 0.6)
 """Lengths of arrows: the part of the same map that is legible on a light ground."""
 DARK_MAPS = {"density": _density_map(DARK[DATA]), "length": _part_of_cividis(0.45, 1.0)}
 """The maps of a dark page, by the names of those that they replace."""
@@ -174,7 +174,10 @@ def _bundle(figure: Figure) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
 
 def _darken(figure: Figure) -> None:
     """Give all that is drawn in the palette's colours those that it has on a dark page."""
-    for artist in figure.findobj():
+    artists = figure.findobj()
+    # The box of a text and the arrow of an annotation are drawn by it, and are not found.
+    artists += filter(None, (getattr(text, name, None) for text in artists for name in ("_bbox_patch", "arrow_patch")))
+    for artist in artists:
         for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
             if hasattr(artist, f"get_{name}") and hasattr(artist, f"set_{name}"):
                 _exchange(artist, name)
@@ -256,7 +259,7 @@ def plot_score_field(
 
 def plot_points(ax: Axes, x: Tensor, *, color: str = DATA, label: str | None = None, size: float = 4) -> None:
     """Draw points of the plane, (B, 2)."""
-    ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.5, linewidths=0, label=label)
+    ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.7, linewidths=0, label=label)
 
 
 def plot_images(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> None:
