@@ -3,8 +3,9 @@
 Data is blue, the model and its samples orange, the truth dark grey, noise light grey; colours are Okabe and Ito's, safe
 for colour-blind readers. The ground is transparent. `DARK` holds the colours that the book's dark pages have instead.
 
-All type has one size, and no figure is wider than `WIDTH`, so that its type is legible on a phone. A figure is shown as
-SVG where that is light, else as a PNG of twice the page's pixels.
+All type has one size, and no figure is wider than `WIDTH`, so that its type is legible on a phone. A notebook shows a
+figure as a PNG of twice the page's pixels, which every front end shows, trusted or not; a page, as SVG where that is
+small.
 """
 
 import base64
@@ -47,7 +48,7 @@ WIDTH, TYPE = 5.0, 11
 """The most inches that a figure is wide, and the points of its type: with 96 pixels an inch, 15 pixels on a page, and
 10 on a phone, whose column of 340 pixels shrinks the widest figure."""
 TWINS = "NCSN_TWINS"
-"""The environment variable with which the book's build asks for each picture in the colours of a dark page, too."""
+"""The environment variable with which the book's build asks for a light and a dark picture of each figure."""
 MOST_SVG = 120_000  # characters; what is longer, as thousands of points are, is lighter as a PNG
 
 
@@ -86,37 +87,25 @@ ICONS = {
 
 def use_style() -> None:
     """Set matplotlib to the book's style, and a notebook to show figures as the book does."""
-    sizes = [
-        "axes.title",
-        "axes.label",
-        "xtick.label",
-        "ytick.label",
-        "figure.title",
-        "figure.label",
-        "font.",
-        "legend.font",
-    ]
-    style: dict[Any, Any] = (
-        {
-            "figure.dpi": 96,
-            "figure.figsize": (WIDTH, 3.0),
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "savefig.facecolor": "none",
-            "legend.framealpha": 0.0,
-            "legend.handlelength": 1.4,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "lines.linewidth": 1.8,
-            "axes.prop_cycle": plt.cycler(color=[DATA, MODEL, ACCENT, OTHER, TRUTH]),
-            "svg.fonttype": "path",
-            "svg.hashsalt": "ncsn",  # the same figure is the same SVG
-        }
-        | {f"{what}size": TYPE for what in sizes}
-        | {f"{what}color": TEXT for what in ["text.", "axes.label", "axes.edge", "xtick.", "ytick."]}
-    )
-    plt.rcParams.update(style)
+    sizes = ["font.size", "axes.titlesize", "figure.titlesize", "figure.labelsize"]  # the others follow the first
+    colors = ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"]
+    style: dict[Any, Any] = {
+        "figure.dpi": 96,
+        "figure.figsize": (WIDTH, 3.0),
+        "figure.constrained_layout.use": True,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "legend.framealpha": 0.0,
+        "legend.handlelength": 1.4,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "lines.linewidth": 1.8,
+        "axes.prop_cycle": plt.cycler(color=[DATA, MODEL, ACCENT, OTHER, TRUTH]),
+        "svg.fonttype": "path",
+        "svg.hashsalt": "ncsn",  # the same figure is the same SVG
+    }
+    plt.rcParams.update(style | dict.fromkeys(sizes, TYPE) | dict.fromkeys(colors, TEXT))
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         plt.switch_backend(plt.get_backend())  # loaded later, it would undo what follows
         shell.display_formatter.formatters["image/png"].pop(Figure, None)
@@ -132,13 +121,13 @@ class Picture(NamedTuple):
     height: int
 
     @classmethod
-    def of(cls, figure: Figure) -> "Picture":
-        """Draw a figure without its margins, as SVG if it holds no pixels and is not long, else as a PNG."""
+    def of(cls, figure: Figure, pixels: bool = False) -> "Picture":
+        """Draw a figure without its margins: as SVG, or as a PNG if asked to, or if it holds pixels or is long."""
         figure.draw_without_rendering()  # it lays the figure out
         box = figure.get_tightbbox().padded(0.04)
         width, height = round(96 * box.width), round(96 * box.height)
         # Surfaces of one colour that touch would show the ground between them in an SVG.
-        if not figure.findobj(lambda artist: isinstance(artist, (AxesImage, QuadMesh)) or _is_filled(artist)):
+        if not pixels and not figure.findobj(lambda one: isinstance(one, (AxesImage, QuadMesh)) or _is_filled(one)):
             svg = _save(figure, format="svg", bbox_inches=box, metadata={"Date": None, "Creator": None}).decode()
             if len(svg) <= MOST_SVG:
                 return cls("image/svg+xml", svg, width, height)
@@ -163,13 +152,19 @@ def _save(figure: Figure, **options: Any) -> bytes:
 
 
 def _bundle(figure: Figure) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """What a notebook shows of a figure; its size, and where it is asked for its twin, are in the metadata."""
-    picture = Picture.of(figure)
+    """What a notebook shows of a figure; it is told the size, and where it asks for them the pictures of a page."""
+    picture = Picture.of(figure, pixels=True)
     told: dict[str, Any] = {"width": picture.width, "height": picture.height}
     if TWINS in os.environ:
-        _darken(figure)
-        told["dark"] = Picture.of(figure)._asdict()
+        told["twins"] = [one._asdict() for one in _twins(figure)]
     return {picture.kind: picture.data}, {picture.kind: told}
+
+
+def _twins(figure: Figure) -> list[Picture]:
+    """A figure's pictures for a light and for a dark page."""
+    light = Picture.of(figure)
+    _darken(figure)
+    return [light, Picture.of(figure)]
 
 
 def _darken(figure: Figure) -> None:
@@ -362,12 +357,13 @@ def frame_slider(
 
 
 def _still_and_page(figure: Figure, alt: str) -> tuple[Picture, str]:
-    """A figure's picture, and the HTML that shows it, with its twin where the book's build asks for that."""
-    still = Picture.of(figure)
+    """A figure's picture, and the HTML that shows it on a page: where the book's build asks for them, its twins."""
+    still = Picture.of(figure, pixels=True)
     page = still.tag(alt)
     if TWINS in os.environ:
-        _darken(figure)
-        page = still.tag(alt, "only-light") + Picture.of(figure).tag(alt, "only-dark")
+        page = "".join(
+            one.tag(alt, f"only-{name}") for one, name in zip(_twins(figure), ("light", "dark"), strict=True)
+        )
     plt.close(figure)
     return still, page
 

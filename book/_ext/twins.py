@@ -1,8 +1,8 @@
 """Sphinx extension: each figure in the colours of the page, light or dark.
 
-A kernel that is asked for twins (ncsn_lib/plotting.py) sends a figure's dark picture in the metadata of its output, and
-both of a slider's in one HTML. A page shows one of them, by the theme's classes, and loads no other: pictures are files
-beside the page, which a browser fetches when they are to be seen.
+A kernel that is asked for twins (ncsn_lib/plotting.py) sends a figure's pictures in the metadata of its output, and
+those of a slider's in one HTML. A page shows one of them, by the theme's classes, and loads no other: pictures are
+files beside the page, which a browser fetches when they are to be seen.
 """
 
 import hashlib
@@ -24,18 +24,15 @@ class Twins:
     def handle_mime(renderer, data, inline):
         """Put both on the page; None leaves an output to others."""
         told = data.output_metadata.get(data.mime_type, {})
-        if inline or "dark" not in told:
+        if inline or "twins" not in told:
             return None
-        dark = replace(
-            data,
-            mime_type=told["dark"]["kind"],
-            content=told["dark"]["data"],
-            output_metadata={told["dark"]["kind"]: told},
-        )
-        pair = renderer.render_image(data) + renderer.render_image(dark)
-        for image, name in zip(pair, ("only-light", "only-dark"), strict=True):
+        pair = []
+        for twin, name in zip(told["twins"], ("only-light", "only-dark"), strict=True):
+            own = replace(data, mime_type=twin["kind"], content=twin["data"], output_metadata={twin["kind"]: twin})
+            (image,) = renderer.render_image(own)
             image["classes"].append(name)
             image["loading"] = "lazy"
+            pair.append(image)
         return pair
 
 

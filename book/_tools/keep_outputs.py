@@ -29,7 +29,6 @@ class Watched(IPyNbFile):
 
     def collect(self):
         """Collect the cells, as nbval does."""
-        self.skip_compare += ("image/svg+xml",)  # like a PNG; the size of a figure is compared, as text
         self.items = list(super().collect())
         for item in self.items:
             item.output_timeout = PATIENCE

@@ -27,7 +27,7 @@ def use_own_folders():
 
 
 def ask_for_twins():
-    """Let kernels started from now on draw each picture in the colours of a dark page, too (ncsn_lib/plotting.py)."""
+    """Let kernels started from now on draw each figure for a light and for a dark page, too (ncsn_lib/plotting.py)."""
     os.environ["NCSN_TWINS"] = "yes"
 
 

@@ -12,7 +12,6 @@ are left out. Where only prose changed, the outputs are kept and nothing is exec
 took, where and with what is kept in book/results/run_times.json. The ledger's page is written first.
 """
 
-import html
 import json
 import re
 import subprocess
@@ -52,8 +51,6 @@ from references import read_references
 SOLUTIONS = BOOK / "solutions"
 RECORDING = Lock()  # chapters end side by side
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PICTURES = {"image/png", "image/svg+xml"}
-TITLED = re.compile(r"(<svg[^>]*>)(<title>[^<]*</title>)?")
 
 
 def places(page):
@@ -180,10 +177,8 @@ def describe(notebook):
     for cell in code_cells(notebook):
         alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
         for output in cell.outputs if alt else []:
-            for kind in PICTURES & set(output.get("data", {})):
-                output.metadata.setdefault(kind, {})["alt"] = alt
-                if kind == "image/svg+xml":
-                    output.data[kind] = TITLED.sub(rf"\1<title>{html.escape(alt)}</title>", output.data[kind], count=1)
+            if "image/png" in output.get("data", {}):
+                output.metadata.setdefault("image/png", {})["alt"] = alt
 
 
 def outdated(page):
