@@ -1,16 +1,23 @@
 """The book's one visual language; the only file that imports matplotlib.
 
 Data is blue, the model and its samples orange, the truth dark grey, noise light grey; colours are Okabe and Ito's, safe
-for colour-blind readers. The ground is transparent and the text grey, so that a figure is legible in light and dark.
+for colour-blind readers. The ground is transparent. `DARK` holds the colours that the book's dark pages have instead.
+
+All type has one size, and no figure is wider than `WIDTH`, so that its type is legible on a phone. A notebook shows a
+figure as a PNG of twice the page's pixels, which every front end shows, trusted or not; a page, as SVG where that is
+small.
 """
 
 import base64
 import hashlib
 import html
 import io
+import json
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,17 +30,46 @@ need("matplotlib", "plot", "ncsn_lib.plotting")
 import matplotlib.pyplot as plt
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import Collection, QuadMesh
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_hex, to_rgb, to_rgba, to_rgba_array
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-DATA, MODEL, ACCENT = "#0072B2", "#D55E00", "#009E73"
-TRUTH, NOISE, TEXT = "#6b6b6b", "#a8a8a8", "#767676"
-DENSITY = LinearSegmentedColormap.from_list("density", [(0.0, 0.447, 0.698, a) for a in (0.0, 0.75)])
+DATA, MODEL, ACCENT, OTHER = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+TRUTH, NOISE, TEXT = "#6b6b6b", "#909090", "#737373"
+DARK = {
+    DATA: "#46a6e0", MODEL: "#ef8433", ACCENT: "#2bc79b", OTHER: "#e38bbd",
+    TRUTH: "#b8b8b8", NOISE: "#7d7d7d", TEXT: "#a9adb1",
+}  # fmt: skip
+"""The palette's colours on a dark page."""
+WIDTH, TYPE = 5.0, 11
+"""The most inches that a figure is wide, and the points of its type: with 96 pixels an inch, 15 pixels on a page, and
+10 on a phone, whose column of 340 pixels shrinks the widest figure."""
+TWINS = "NCSN_TWINS"
+"""The environment variable with which the book's build asks for a light and a dark picture of each figure."""
+MOST_SVG = 120_000  # characters; what is longer, as thousands of points are, is lighter as a PNG
+
+
+def _density_map(color: str) -> Colormap:
+    # Opaque with the root of the density, so that a small bump is seen beside a large one.
+    opacities = 0.8 * np.linspace(0, 1, 64) ** 0.5
+    return LinearSegmentedColormap.from_list("density", [to_rgba(color, opacity) for opacity in opacities])
+
+
+def _part_of_cividis(start: float, end: float) -> Colormap:
+    return LinearSegmentedColormap.from_list("length", plt.get_cmap("cividis")(np.linspace(start, end, 64)))
+
+
+DENSITY = _density_map(DATA)
 """Density as the data's blue, from transparent to nearly opaque."""
 ERROR = "cividis"
 """Errors, in a sequential map that everyone can read."""
-LENGTH = LinearSegmentedColormap.from_list("length", plt.get_cmap("cividis")(np.linspace(0.25, 0.9, 64)))
-"""Lengths of arrows: the middle of the same map, legible on a light and on a dark ground."""
+LENGTH = _part_of_cividis(0.0, 0.6)
+"""Lengths of arrows: the part of the same map that is legible on a light ground."""
+DARK_MAPS = {"density": _density_map(DARK[DATA]), "length": _part_of_cividis(0.45, 1.0)}
+"""The maps of a dark page, by the names of those that they replace."""
 
 # What matplotlib's player takes from an icon font, as characters that every font has.
 ICONS = {
@@ -50,25 +86,106 @@ ICONS = {
 
 
 def use_style() -> None:
-    """Set matplotlib to the book's style."""
-    plt.rcParams.update(
-        {
-            "figure.dpi": 144,
-            "figure.figsize": (6.4, 3.6),
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "savefig.facecolor": "none",
-            "legend.framealpha": 0.0,
-            "font.size": 11,
-            "axes.titlesize": 11,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "lines.linewidth": 1.8,
-            "axes.prop_cycle": plt.cycler(color=[DATA, MODEL, ACCENT, "#CC79A7", "#56B4E9"]),
-            **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], TEXT),
-        }
-    )
+    """Set matplotlib to the book's style, and a notebook to show figures as the book does."""
+    sizes = ["font.size", "axes.titlesize", "figure.titlesize", "figure.labelsize"]  # the others follow the first
+    colors = ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"]
+    style: dict[Any, Any] = {
+        "figure.dpi": 96,
+        "figure.figsize": (WIDTH, 3.0),
+        "figure.constrained_layout.use": True,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "legend.framealpha": 0.0,
+        "legend.handlelength": 1.4,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "lines.linewidth": 1.8,
+        "axes.prop_cycle": plt.cycler(color=[DATA, MODEL, ACCENT, OTHER, TRUTH]),
+        "svg.fonttype": "path",
+        "svg.hashsalt": "ncsn",  # the same figure is the same SVG
+    }
+    plt.rcParams.update(style | dict.fromkeys(sizes, TYPE) | dict.fromkeys(colors, TEXT))
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        plt.switch_backend(plt.get_backend())  # loaded later, it would undo what follows
+        shell.display_formatter.formatters["image/png"].pop(Figure, None)
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, _bundle)
+
+
+class Picture(NamedTuple):
+    """A figure as it is shown: SVG as text, or a PNG in base64; its size in pixels of the page."""
+
+    kind: str
+    data: str
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, figure: Figure, pixels: bool = False) -> "Picture":
+        """Draw a figure without its margins: as SVG, or as a PNG if asked to, or if it holds pixels or is long."""
+        figure.draw_without_rendering()  # it lays the figure out
+        box = figure.get_tightbbox().padded(0.04)
+        width, height = round(96 * box.width), round(96 * box.height)
+        # Surfaces of one colour that touch would show the ground between them in an SVG.
+        if not pixels and not figure.findobj(lambda one: isinstance(one, (AxesImage, QuadMesh)) or _is_filled(one)):
+            svg = _save(figure, format="svg", bbox_inches=box, metadata={"Date": None, "Creator": None}).decode()
+            if len(svg) <= MOST_SVG:
+                return cls("image/svg+xml", svg, width, height)
+        png = _save(figure, format="png", bbox_inches=box, dpi=192)  # twice the page's pixels
+        return cls("image/png", base64.b64encode(png).decode(), width, height)
+
+    def tag(self, alt: str, names: str = "") -> str:
+        """The HTML of the picture, with its alternative text and the classes that it has on a page."""
+        data = self.data if self.kind == "image/png" else base64.b64encode(self.data.encode()).decode()
+        shown = f'class="{names}" width="{self.width}" height="{self.height}"'
+        return f'<img alt="{html.escape(alt)}" {shown} src="data:{self.kind};base64,{data}"/>'
+
+
+def _is_filled(artist: Any) -> bool:
+    return isinstance(artist, ContourSet) and artist.filled
+
+
+def _save(figure: Figure, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, **options)
+    return buffer.getvalue()
+
+
+def _bundle(figure: Figure) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """What a notebook shows of a figure; it is told the size, and where it asks for them the pictures of a page."""
+    picture = Picture.of(figure, pixels=True)
+    told: dict[str, Any] = {"width": picture.width, "height": picture.height}
+    if TWINS in os.environ:
+        told["twins"] = [one._asdict() for one in _twins(figure)]
+    return {picture.kind: picture.data}, {picture.kind: told}
+
+
+def _twins(figure: Figure) -> list[Picture]:
+    """A figure's pictures for a light and for a dark page."""
+    light = Picture.of(figure)
+    _darken(figure)
+    return [light, Picture.of(figure)]
+
+
+def _darken(figure: Figure) -> None:
+    """Give all that is drawn in the palette's colours those that it has on a dark page."""
+    artists = figure.findobj()
+    # The box of a text and the arrow of an annotation are drawn by it, and are not found.
+    artists += filter(None, (getattr(text, name, None) for text in artists for name in ("_bbox_patch", "arrow_patch")))
+    for artist in artists:
+        for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
+            if hasattr(artist, f"get_{name}") and hasattr(artist, f"set_{name}"):
+                _exchange(artist, name)
+        if isinstance(artist, ScalarMappable) and artist.get_cmap().name in DARK_MAPS:
+            artist.set_cmap(DARK_MAPS[artist.get_cmap().name])
+
+
+def _exchange(artist: Any, name: str) -> None:
+    """Replace one or more colours of an artist, each with its opacity, where one of them is the palette's."""
+    old = to_rgba_array(getattr(artist, f"get_{name}")())
+    dark = np.array([(*to_rgb(DARK.get(to_hex(color), color)), color[3]) for color in old]).reshape(old.shape)
+    if not np.array_equal(old, dark):
+        getattr(artist, f"set_{name}")(dark if isinstance(artist, Collection) else tuple(dark[0]))
 
 
 def grid_points(limits: tuple[float, float], num: int) -> Tensor:
@@ -79,7 +196,7 @@ def grid_points(limits: tuple[float, float], num: int) -> Tensor:
 
 
 def plot_density(ax: Axes, log_prob: Callable[[Tensor], Tensor], limits: tuple[float, float], *, num: int = 120) -> Any:
-    """Draw a density in the plane as filled contours, transparent where it is 0.
+    """Draw a density in the plane as filled contours, transparent below a hundredth of its peak.
 
     Args:
         ax: where to draw.
@@ -91,9 +208,9 @@ def plot_density(ax: Axes, log_prob: Callable[[Tensor], Tensor], limits: tuple[f
         The contour set, for a colour bar.
     """
     density = log_prob(grid_points(limits, num)).exp().view(num, num)
-    axis = np.linspace(*limits, num)
+    axis, levels = np.linspace(*limits, num), density.max().item() * np.linspace(0.1, 1, 10) ** 2
     _square(ax, limits)
-    return ax.contourf(axis, axis, density.numpy(), levels=np.linspace(0, density.max().item(), 11), cmap=DENSITY)
+    return ax.contourf(axis, axis, density.numpy(), levels=levels, cmap=DENSITY, norm=Normalize(0, levels[-1]))
 
 
 def plot_score_field(
@@ -114,8 +231,8 @@ def plot_score_field(
         limits: of both axes.
         sigma: the noise level handed to it.
         num: arrows along each axis.
-        unit_length: draw all arrows of one length, coloured by the score's; otherwise the longest spans 1.8 cells and
-            the others are to its scale.
+        unit_length: draw all arrows of one length, coloured by the score's, which takes a colour bar; otherwise the
+            longest spans 1.8 cells and the others are to its scale.
         color: of arrows whose length shows their size.
 
     Returns:
@@ -125,9 +242,11 @@ def plot_score_field(
     score = score_fn(points, points.new_full((len(points),), sigma)).detach()
     size = score.norm(dim=1)
     cell = (limits[1] - limits[0]) / (num - 1)
-    arrows = score / size.clamp_min(1e-12)[:, None] * 0.8 * cell if unit_length else score * (1.8 * cell / size.max())
+    # Where the score is zero, but for rounding, an arrow of one length has no direction, and vanishes.
+    length = size.clamp_min(1e-4 * size.median())[:, None] / 0.8 if unit_length else size.max() / 1.8
+    arrows = score * cell / length
     _square(ax, limits)
-    style: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004, "pivot": "mid"}
+    style: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.006, "pivot": "mid"}
     if unit_length:
         return ax.quiver(*points.T, *arrows.T, size, cmap=LENGTH, **style)
     return ax.quiver(*points.T, *arrows.T, color=color, **style)
@@ -135,7 +254,7 @@ def plot_score_field(
 
 def plot_points(ax: Axes, x: Tensor, *, color: str = DATA, label: str | None = None, size: float = 4) -> None:
     """Draw points of the plane, (B, 2)."""
-    ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.5, linewidths=0, label=label)
+    ax.scatter(x[:, 0], x[:, 1], s=size, color=color, alpha=0.7, linewidths=0, label=label)
 
 
 def plot_images(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> None:
@@ -163,7 +282,7 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
 
     Args:
         frames: one (B, C, H, W) tensor a frame.
-        titles: one title a frame.
+        titles: one title a frame, without formulas.
         columns: images per row.
         alt: what is seen, in words, for who cannot see it.
         fps: frames per second.
@@ -172,28 +291,32 @@ def animate_images(frames: Sequence[Tensor], titles: Sequence[str], *, columns: 
         An `IPython.display.HTML` object, whose output also holds the last frame as a picture, for where no script runs.
     """
     display = need("IPython.display", "plot", "a player")
-    fig, ax = plt.subplots(figsize=(4.2, 4.6), dpi=100)
-    plot_images(ax, frames[0], columns=columns, title=titles[0])
-    picture = ax.images[0]
-
-    def draw(index: int) -> None:
-        picture.set_data(image_grid(frames[index], columns))
-        ax.set_title(titles[index])
-
-    player = FuncAnimation(fig, draw, frames=len(frames), interval=1000 / fps).to_jshtml(default_mode="once")
-    draw(len(frames) - 1)
-    still = _png_base64(fig)
-    page = _own_player(player, _image_tag(still, alt))
+    height, width, _ = image_grid(frames[-1], columns).shape
+    fig, ax = plt.subplots(figsize=(4.2, 4.2 * height / width))
+    fig.set_layout_engine("constrained", w_pad=0, h_pad=0)  # images alone: the titles are text of the page
+    plot_images(ax, frames[-1], columns=columns)
+    shown = ax.images[0]
+    film = FuncAnimation(fig, lambda index: shown.set_data(image_grid(frames[index], columns)), frames=len(frames))
+    player = film.to_jshtml(fps=fps, default_mode="once")
+    page = _own_player(player, Picture.of(fig).tag(alt), titles)
+    with_title, ax = plt.subplots(figsize=(4.2, 4.6))
+    plot_images(ax, frames[-1], columns=columns, title=titles[-1])
+    still = Picture.of(with_title)
+    plt.close(fig)
+    plt.close(with_title)
     return _with_still(display.HTML(page), page, still, alt)
 
 
-def _own_player(player: str, image: str) -> str:
-    """Matplotlib's player without its icon font from another machine, and with a picture where no script runs."""
+def _own_player(player: str, image: str, titles: Sequence[str]) -> str:
+    """Matplotlib's player with titles, with no icon font from elsewhere, and a picture where no script runs."""
     start, end = player.index("<link"), player.index("<script")
     player = player[:start] + player[end:]
     for icon, character in ICONS.items():
         player = player.replace(f'<i class="fa {icon}"></i>', character)
-    player = player.replace("<img id=", image.removesuffix("/>") + " id=")
+    number = "this.parentNode.querySelector('input').value"
+    show = f"this.previousElementSibling.textContent = JSON.parse(this.dataset.titles)[{number}]"
+    told = f'data-titles="{html.escape(json.dumps(titles))}" onload="{show}"'
+    player = player.replace("<img id=", f"<p>{titles[-1]}</p>{image.removesuffix('/>')} {told} id=")
     # A name that follows from the content, so that the same animation is the same page.
     random_name = re.findall(r"anim([0-9a-f]{32})", player)[0]
     return player.replace(random_name, hashlib.sha1(player.replace(random_name, "").encode()).hexdigest()[:32])
@@ -223,34 +346,35 @@ def frame_slider(
     if start is not None and start not in values:
         raise ValueError(f"start must be one of {values}, got {start}")
     first = len(values) // 2 if start is None else values.index(start)
-    stills = [_png_base64(draw(value)) for value in values]
-    # An Image widget would take no alternative text.
-    frames = [widgets.HTML(_image_tag(still, alt)) for still in stills]
+    stills, pages = zip(*(_still_and_page(draw(value), alt) for value in values), strict=True)
+    frames = [widgets.HTML(page) for page in pages]  # an Image widget would take no alternative text
     slider = widgets.SelectionSlider(
         options=[(f"{v:g}", i) for i, v in enumerate(values)], value=first, description=label
     )
     stack = widgets.Stack(frames, selected_index=first)
     widgets.jslink((slider, "index"), (stack, "selected_index"))
-    return _with_still(widgets.VBox([slider, stack]), _image_tag(stills[first], alt), stills[first], alt)
+    return _with_still(widgets.VBox([slider, stack]), stills[first].tag(alt), stills[first], alt)
 
 
-def _with_still(moving: Any, page: str, still: str, alt: str) -> Any:
+def _still_and_page(figure: Figure, alt: str) -> tuple[Picture, str]:
+    """A figure's picture, and the HTML that shows it on a page: where the book's build asks for them, its twins."""
+    still = Picture.of(figure, pixels=True)
+    page = still.tag(alt)
+    if TWINS in os.environ:
+        page = "".join(
+            one.tag(alt, f"only-{name}") for one, name in zip(_twins(figure), ("light", "dark"), strict=True)
+        )
+    plt.close(figure)
+    return still, page
+
+
+def _with_still(moving: Any, page: str, still: Picture, alt: str) -> Any:
     """Put a picture and its text into the output of what moves: front ends take the first form that they can show."""
     view: dict[str, Any] = getattr(moving, "_repr_mimebundle_", dict)()
-    bundle = view | {"text/html": page, "image/png": still, "text/plain": alt}
-    moving._repr_mimebundle_ = lambda **_: (bundle, {"image/png": {"alt": alt}})
+    bundle = view | {"text/html": page, still.kind: still.data, "text/plain": alt}
+    told = {"alt": alt, "width": still.width, "height": still.height}
+    moving._repr_mimebundle_ = lambda **_: (bundle, {still.kind: told})
     return moving
-
-
-def _image_tag(png: str, alt: str) -> str:
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}"/>'
-
-
-def _png_base64(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _square(ax: Axes, limits: tuple[float, float]) -> None:

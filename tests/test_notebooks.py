@@ -3,6 +3,7 @@
 That a notebook holds its chapter's text is a check of its own: `book/_tools/refresh.py --check`.
 """
 
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ import plain
 import pytest
 from chapters import BOOK, ONLY, chapters, pages
 from kernels import code_cells
+
+from ncsn_lib.plotting import WIDTH
 
 PAGES, CHAPTERS = pages(), chapters()
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
@@ -64,6 +67,14 @@ def test_figures_have_captions_and_alternative_texts(page):
         assert len(pictures) == 1, f"cell {number} draws {len(pictures)} figures: one figure, one cell, one caption"
         for part, key in (("figure", "caption"), ("figure", "name"), ("image", "alt")):
             assert str(told.get(part, {}).get(key, "")).strip(), f"cell {number}: no mystnb: {part}: {key}"
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_a_phone_can_show_the_type_of_figures(page):
+    for number, cell in source_cells(page):
+        for width in re.findall(r"figsize=\(([\d.]+)", cell.source):
+            assert float(width) <= WIDTH, f"cell {number}: a figure of {width} inches; the most are {WIDTH}"
+        assert "fontsize" not in cell.source, f"cell {number}: all type has the size of ncsn_lib/plotting.py"
 
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)

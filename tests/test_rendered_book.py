@@ -18,6 +18,8 @@ import pytest
 from bs4 import BeautifulSoup
 from lab_pages import PATIENCE, ROOT, browser, new_context
 
+from ncsn_lib import plotting
+
 HTML = ROOT / "_build" / "html"
 VENDOR = ROOT / "book" / "assets" / "vendor"
 PAGES = browser.built_pages(HTML)
@@ -49,7 +51,14 @@ LOOK = r"""() => {
   for (const i of document.images) {
     const name = i.currentSrc.slice(0, 80) || i.outerHTML.slice(0, 80);
     if (!i.alt.trim()) found.push(`image: no alternative text: ${name}`);
+    const box = i.getClientRects()[0];
+    if (!box) continue;
     if (!i.naturalWidth) found.push(`image: not loaded: ${name}`);
+    const type = TYPE * box.width / i.getAttribute("width");
+    const fits = type >= 10 && type <= 18;
+    if (i.closest(".cell_output") && !fits) found.push(`image: type of ${type.toFixed(1)} px: ${name}`);
+    if (i.matches(matchMedia("(prefers-color-scheme: dark)").matches ? ".only-light" : ".only-dark"))
+      found.push(`image: drawn for the other page: ${name}`);
   }
   for (const box of document.querySelectorAll(".pst-scrollable-table-container")) {
     const hidden = box.scrollWidth - box.clientWidth;
@@ -68,7 +77,7 @@ LOOK = r"""() => {
     if (dark != pair[1] < .18) found.push("contrast: the page does not follow the reader's light or dark");
   }
   return found;
-}"""
+}""".replace("TYPE", f"{plotting.TYPE * 96 / 72}")
 
 WIDTH = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -154,6 +163,28 @@ def test_page(look, scheme):
     assert look(scheme) == []
 
 
+@BUILT
+@pytest.mark.parametrize("scheme", VISITS)
+def test_a_page_loads_no_picture_of_the_other(chromium, address, scheme):
+    """Nor does paper show the dark one."""
+    with closing(new_context(chromium, viewport=browser.WIDE, color_scheme=scheme)) as context:
+        page, asked = browser.listen(context, address, []), set()
+        page.on("request", lambda request: asked.add(request.url))
+        page.goto(f"{address}/book/01_score_functions.html")
+        browser.settle(page)
+        pairs = page.evaluate("""() => ["light", "dark"].map(
+          scheme => [...document.querySelectorAll(`.bd-article .only-${scheme}`)].map(i => i.src))""")
+        page.emulate_media(media="print")
+        printed = page.evaluate(
+            "() => [...document.querySelectorAll('figure img')].filter(i => i.offsetWidth).map(i => i.src)"
+        )
+    shown, hidden = pairs if scheme == "light" else reversed(pairs)
+    assert len(shown) == len(hidden) > 5
+    assert set(shown) <= asked
+    assert not set(hidden) & asked
+    assert set(printed) <= set(pairs[0])
+
+
 CHAPTERS = [name for name in PAGES if (ROOT / name).with_suffix(".ipynb").exists()]
 LINKED = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
@@ -210,6 +241,9 @@ BROKEN = {
     "widget: a slider moves": VIEW + SLIDER.format("", PIXEL),
     "image: no alternative text": f'<img src="{PIXEL}">',
     "image: not loaded": '<img alt="a" src="data:image/png;base64,AAAA">',
+    "image: type of 9.8 px": '<div class="cell_output">'
+    f'<img alt="a" width="300" style="width: 200px" src="{PIXEL}"></div>',
+    "image: drawn for the other page": f'<img alt="a" class="only-dark" src="{PIXEL}">',
     "table: ": '<div class="pst-scrollable-table-container" style="overflow: auto">'
     '<table width="3000"><tr><td>1</td></tr></table></div>',
     "width: ": '<div style="width: 1000px">wide</div>',

@@ -32,7 +32,9 @@ kernelspec:
 
 ```{{code-cell}}
 import torch
-from ncsn_lib.plotting import animate_images, frame_slider, plt
+from ncsn_lib.plotting import animate_images, frame_slider, plt, use_style
+
+use_style()
 
 
 def draw(height):
@@ -63,8 +65,9 @@ animate_images(frames, ["black", "grey", "white"], columns=2, alt="{ALTS[2]}")
 
 
 def paint(grey):
-    figure = plt.figure(figsize=(1, 1))
-    figure.add_artist(plt.Rectangle((0, 0), 1, 1, color=str(grey)))
+    figure, ax = plt.subplots(figsize=(1, 1))
+    ax.imshow([[grey]], cmap="gray", vmin=0, vmax=1)
+    ax.axis("off")
     return figure
 
 

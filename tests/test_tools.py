@@ -36,11 +36,11 @@ print("failed:", build.execute_chapters("--executed" in sys.argv))
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "book" / "_tools"), "OMP_NUM_THREADS": "1"}
 
 
-def run_python(script, folder, *arguments):
-    """What a script printed that runs in a process and a folder of its own."""
+def run_python(script, folder, *arguments, status=0):
+    """What a script printed that runs in a process and a folder of its own, and ends with this status."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(command, env=ENVIRONMENT, cwd=folder, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
 
 
@@ -93,6 +93,29 @@ token.upper()
 """
 
 
+def run_nbval(folder, name, status=0):
+    """Execute a notebook in the folder and compare it, with the plugin; returns what was said."""
+    keep = "import pathlib, sys, chapters, pytest; chapters.EXECUTED = pathlib.Path('executed').absolute(); "
+    keep += "sys.exit(pytest.main(sys.argv[1:]))"
+    nbval = ["--nbval", "--nbval-current-env", "-p", "keep_outputs", "-p", "no:cacheprovider", "--rootdir", folder]
+    return run_python(keep, folder, *nbval, folder / name, status=status)
+
+
+@pytest.mark.parametrize(("size", "status"), [("192x96", 0), ("288x96", 1)])
+def test_nbval_compares_the_size_of_a_figure_and_not_its_lines(tmp_path, size, status):
+    code = "from ncsn_lib.plotting import plt, use_style\nuse_style()\nplt.subplots(figsize=(2, 1))\nplt.show()"
+    page = write_chapter(tmp_path, "drawn", code)
+    notebook = jupytext.read(page)
+    shown = {"image/png": "of another machine", "text/plain": f"<Figure size {size} with 1 Axes>"}
+    (cell,) = kernels.code_cells(notebook)
+    cell.update(execution_count=1, outputs=[nbformat.v4.new_output("display_data", shown)])
+    nbformat.write(notebook, tmp_path / "drawn.ipynb")
+    assert ("Figure size" in run_nbval(tmp_path, "drawn.ipynb", status)) == bool(status)
+    if not status:
+        (cell,) = kernels.code_cells(nbformat.read(tmp_path / "executed" / "drawn.ipynb", as_version=4))
+        assert ["<svg" in twin["data"] for twin in cell.outputs[0].metadata["image/png"]["twins"]] == [True, True]
+
+
 def test_nbval_executes_and_the_build_takes_its_outputs(tmp_path):
     """By the very plugin: what each execution draws anew is the same on the page, and in the solution."""
     page = write_chapter(
@@ -105,11 +128,7 @@ def test_nbval_executes_and_the_build_takes_its_outputs(tmp_path):
         for number, cell in enumerate(kernels.code_cells(notebook), 1):
             cell.execution_count = number
         nbformat.write(notebook, folder / "drawn.ipynb")
-    keep = "import pathlib, sys, chapters, pytest; chapters.EXECUTED = pathlib.Path('executed').absolute(); "
-    keep += "sys.exit(pytest.main(sys.argv[1:]))"
-    nbval = ["--nbval", "--nbval-current-env", "-p", "keep_outputs", "-p", "no:cacheprovider", "--rootdir", tmp_path]
-    said = run_python(keep, tmp_path, *nbval, tmp_path / "drawn.ipynb")
-    assert "7 passed" in said
+    assert "7 passed" in run_nbval(tmp_path, "drawn.ipynb")
     kept = nbformat.read(tmp_path / "executed" / "drawn.ipynb", as_version=4).cells
     token, capitals = (cell.outputs[0].data["text/plain"] for cell in kept)
     assert capitals == token.upper()

@@ -254,5 +254,5 @@ def write_deck(app, pagename, templatename, context, doctree):
 
 def setup(app):
     """Connect the extension."""
-    app.connect("html-page-context", write_deck)
+    app.connect("html-page-context", write_deck, priority=950)  # after the pictures of the page are files
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -113,7 +113,9 @@ def settle(page, patience=PATIENCE):
             const alive = () => document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
             const labs = () => document.querySelectorAll("[data-lab]:not(:has(> .ncsn-lab))").length;
             while ((alive() < views.length || labs()) && performance.now() < end) await wait(20);
-            await Promise.all([...document.images].filter(i => i.src).map(i => i.decode().catch(() => 0)));
+            const shown = [...document.images].filter(i => i.src && i.getClientRects().length);
+            for (const image of shown) image.loading = "eager";
+            await Promise.all(shown.map(i => i.decode().catch(() => 0)));
           };
           await Promise.race([loaded(), wait(patience)]);
         }""",

@@ -41,7 +41,7 @@ from chapters import (
 )
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from kernels import chapter_client, faults, stop_all, take_outputs, use_own_folders
+from kernels import ask_for_twins, chapter_client, faults, stop_all, take_outputs, use_own_folders
 from myst_nb.core.read import read_myst_markdown_notebook
 
 CACHE = BUILD / ".jupyter_cache"
@@ -122,6 +122,7 @@ def execute_chapters(only_executed=False):
     workers = share_cores(len(missing))
     say(f"Executing {len(missing)} chapters, {workers} at a time ...")
     use_own_folders()
+    ask_for_twins()
     clients = []
 
     def execute(page, notebook):

@@ -11,7 +11,7 @@ import jupytext
 import nbformat
 import pytest
 from chapters import EXECUTED, ONLY, chapter_key, write_whole
-from kernels import chapter_client, faults, in_page_order
+from kernels import ask_for_twins, chapter_client, faults, in_page_order
 from nbval.plugin import IPyNbFile
 
 PATIENCE = 60  # seconds that a busy machine may take to hand over the outputs of a cell that is done
@@ -69,6 +69,7 @@ class Chapter(Watched):
 
     def setup(self):
         """Start the kernel; nbclient's own bookkeeping follows the widgets."""
+        ask_for_twins()
         self.client = chapter_client(self.nb)
         self.client.reset_execution_trackers()
         self.key, self.begun = chapter_key(self.path.with_suffix(".md")), time.perf_counter()

@@ -26,6 +26,11 @@ def use_own_folders():
     subprocess.run([sys.executable, "-c", "import matplotlib.pyplot"], check=True, stderr=subprocess.DEVNULL)
 
 
+def ask_for_twins():
+    """Let kernels started from now on draw each figure for a light and for a dark page, too (ncsn_lib/plotting.py)."""
+    os.environ["NCSN_TWINS"] = "yes"
+
+
 def chapter_client(notebook, **options):
     """What executes a chapter's notebook, in the book's folder."""
     return NotebookClient(

@@ -173,12 +173,12 @@ def keep_outputs(notebooks):
 
 
 def describe(notebook):
-    """Give each figure its cell's alternative text, where nbconvert's templates look for it."""
+    """Give each figure its cell's alternative text, where front ends look for it."""
     for cell in code_cells(notebook):
         alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
-        for output in cell.outputs:
-            if alt and "image/png" in output.get("data", {}):
-                output.metadata["image/png"] = {"alt": alt}
+        for output in cell.outputs if alt else []:
+            if "image/png" in output.get("data", {}):
+                output.metadata.setdefault("image/png", {})["alt"] = alt
 
 
 def outdated(page):
