@@ -115,3 +115,8 @@ def test_a_seed_that_names_no_file_is_refused(capsys):
     with pytest.raises(SystemExit):
         exam.main(["--seed", " !"])
     assert "a seed has a letter or a digit, got ' !'" in capsys.readouterr().err
+
+
+def test_the_readme_counts_the_exercises():
+    words = {90: "ninety"}
+    assert f"hold {words[len(ENTRIES)]} graded exercises" in (ROOT / "README.md").read_text(encoding="utf-8")
