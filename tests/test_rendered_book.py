@@ -12,6 +12,7 @@ import runpy
 import sys
 from collections import Counter
 from contextlib import closing, contextmanager
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -183,6 +184,15 @@ def test_a_page_loads_no_picture_of_the_other(chromium, address, scheme):
     assert set(shown) <= asked
     assert not set(hidden) & asked
     assert set(printed) <= set(pairs[0])
+
+
+def test_thebe_is_dropped_and_no_slider_whose_picture_spells_it():
+    drop = runpy.run_path(str(ROOT / "book" / "_ext" / "offline.py"))["drop_thebe"]
+    state = {"type": "application/vnd.jupyter.widget-state+json", "body": "iVBORthEbeAAA"}
+    scripts = [SimpleNamespace(attributes=told) for told in (state, {"body": "const THEBE_JS_URL = 1"}, {})]
+    context = {"script_files": [*scripts, "sphinx-thebe.js"]}
+    drop(None, "page", "template", context, None)
+    assert context["script_files"] == [scripts[0], scripts[2]]
 
 
 CHAPTERS = [name for name in PAGES if (ROOT / name).with_suffix(".ipynb").exists()]
