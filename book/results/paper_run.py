@@ -1,8 +1,8 @@
 """All that a stored run of the paper's experiments gives: python book/results/paper_run.py RECIPE [OPTIONS].
 
 Trains the recipe in runs/RECIPE as `python -m ncsn_lib train` does, or resumes it, and keeps its checkpoints. It judges
-samples of each by the data set's classifier (made beforehand by `train-classifier`) or by Inception, and takes the
-checkpoint of lowest Frechet distance, as the paper's appendix does, or for MNIST the last one. Of that it draws
+samples of each by Inception, as the paper's appendix does, or by the data set's classifier (made beforehand by
+`train-classifier`), and takes the checkpoint of lowest Frechet distance, or for MNIST the last one. Of that it draws
 samples, the way from noise to images, completions and nearest neighbours, and judges many. Faces have no classes and
 no classifier, and a recipe without a sampler has only its loss. The figures go to RECIPE.json in this folder, the
 pictures beside it, where `show_result` and the ledger find them. Call it again to resume it: what was measured is kept
