@@ -111,6 +111,7 @@ PLACES = {
     "gitlab": "https://gitlab.com/owner/name.git",
     "codeberg": "https://codeberg.org/owner/name",
 }
+LICENCE = "https://creativecommons.org/licenses/by/4.0/"
 
 
 def links(place, folder):
@@ -119,7 +120,8 @@ def links(place, folder):
     found = {link for page in pages for link in re.findall(r'href="([^"]*)"', page.read_text(encoding="utf-8"))}
     assert "../_sources/book/chapter.ipynb" in found  # to be downloaded, wherever the book is
     assert (folder / place / "html/_sources/book/chapter.ipynb").read_text() == "the committed notebook"
-    return {link for link in found if re.match("https?:", link)}
+    assert LICENCE in found
+    return {link for link in found if re.match("https?:", link)} - {LICENCE}
 
 
 def test_buttons_follow_the_address(tmp_path, monkeypatch):
