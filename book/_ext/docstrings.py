@@ -14,6 +14,7 @@ SHAPE = re.compile(r"(?<![`\w])\([A-Z](?:_\w+)?(?:, ?(?:\*?\w+|\.\.\.)|,)+\)(?!`
 STAR = re.compile(r"(?<![\\*`\w])\*(?=\w)")
 
 
+PARAMETERS = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
 CODE = re.compile(r"(``.+?``|`[^`]+`)")
 
 
@@ -60,8 +61,17 @@ def show_widget(app, what, name, obj, options, signature, returned):
     return inspect.stringify_signature(own, unqualified_typehints=True), returned
 
 
+def plain_parameters(app, pagename, templatename, context, doctree):
+    """Take the parameters of a long signature out of a list of definitions that defines nothing."""
+    if "body" in context:
+        context["body"] = PARAMETERS.sub(
+            lambda found: f'<div class="sig-params">{found[1].replace("dd>", "div>")}</div>', context["body"]
+        )
+
+
 def setup(app):
     """Connect the extension."""
     app.connect("autodoc-process-signature", show_widget)
     app.connect("autodoc-process-docstring", prepare, priority=400)
+    app.connect("html-page-context", plain_parameters)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

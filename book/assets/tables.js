@@ -1,3 +1,4 @@
+// What the pages' theme leaves to do for readers without a mouse or eyes. The sidebar with the book's name is a landmark.
 // A table that is wider than its page scrolls in a box of its own; where there is something to scroll, the keyboard
 // reaches the box.
 
@@ -14,4 +15,18 @@ function mark(box) {
 for (const box of document.querySelectorAll(".pst-scrollable-table-container")) {
   const observer = new ResizeObserver(() => mark(box));
   for (const part of [box, ...box.children]) observer.observe(part);
+}
+
+const sidebar = document.querySelector(".bd-sidebar-primary");
+sidebar?.setAttribute("role", "navigation");
+sidebar?.setAttribute("aria-label", "The book");
+
+// A widget's slider is named by the label beside it.
+for (const area of document.querySelectorAll(".widget-subarea")) {
+  new MutationObserver(() => {
+    for (const handle of area.querySelectorAll(".noUi-handle:not([aria-label])")) {
+      const label = handle.closest(".widget-slider")?.querySelector(".widget-label")?.textContent;
+      handle.setAttribute("aria-label", label || "slider");
+    }
+  }).observe(area, { childList: true, subtree: true });
 }
