@@ -37,7 +37,8 @@ def test_a_result_is_shown_with_where_it_comes_from(result):
 def test_its_figures_are_a_table(result):
     shown = show_result(result, "make it", caption="Judged.").data
     cells = re.findall(r"<td>(.*?)</td>", shown)
-    assert cells == ["samples", "1,000", "50.0%", "0.250, 0.750", "3.14"]
+    assert cells == ["", "samples", "1,000", "50.0%", "0.250, 0.750", "3.14"]  # the corner heads nothing
+    assert "<th></th>" not in shown
     assert "CIFAR-10 (JPEG copy)" in shown
 
 
