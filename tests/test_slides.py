@@ -42,7 +42,8 @@ TOO_LARGE = """() => {
   if (page.height < 600) return [`the slide is ${page.height} px high`];
   const parts = [...slide.querySelectorAll(":scope > :not(.notes), mjx-math, table")];
   const outside = (box) => box.bottom > page.bottom + 1 || box.right > page.right + 1 || box.left < page.left - 1;
-  return parts.filter((part) => outside(part.getBoundingClientRect())).map((part) => part.outerHTML.slice(0, 80));
+  const shown = parts.filter((part) => part.getClientRects().length);
+  return shown.filter((part) => outside(part.getBoundingClientRect())).map((part) => part.outerHTML.slice(0, 80));
 }"""
 NUMBER = """[...document.querySelectorAll(".slides > section > section")]
   .indexOf(document.querySelector("section.present > section.present"))"""
