@@ -57,7 +57,7 @@ LOOK = r"""() => {
     if (!i.naturalWidth) found.push(`image: not loaded: ${name}`);
     const type = TYPE * box.width / i.getAttribute("width");
     const fits = type >= 10 && type <= 18;
-    if (i.closest(".cell_output") && !fits) found.push(`image: type of ${type.toFixed(1)} px: ${name}`);
+    if (i.matches(".cell_output img[width]") && !fits) found.push(`image: type of ${type.toFixed(1)} px: ${name}`);
     if (i.matches(matchMedia("(prefers-color-scheme: dark)").matches ? ".only-light" : ".only-dark"))
       found.push(`image: drawn for the other page: ${name}`);
   }
