@@ -21,12 +21,14 @@ const sidebar = document.querySelector(".bd-sidebar-primary");
 sidebar?.setAttribute("role", "navigation");
 sidebar?.setAttribute("aria-label", "The book");
 
-// A widget's slider is named by the label beside it.
-for (const area of document.querySelectorAll(".widget-subarea")) {
+// A widget's slider is named by the label beside it, and an animation's by what it moves.
+const VIEWS = 'script[type="application/vnd.jupyter.widget-view+json"]';
+for (const { parentElement: place } of document.querySelectorAll(VIEWS)) {
   new MutationObserver(() => {
-    for (const handle of area.querySelectorAll(".noUi-handle:not([aria-label])")) {
+    for (const handle of place.querySelectorAll(".noUi-handle:not([aria-label])")) {
       const label = handle.closest(".widget-slider")?.querySelector(".widget-label")?.textContent;
       handle.setAttribute("aria-label", label || "slider");
     }
-  }).observe(area, { childList: true, subtree: true });
+  }).observe(place, { childList: true, subtree: true });
 }
+for (const slider of document.querySelectorAll(".anim-slider")) slider.setAttribute("aria-label", "frame");
