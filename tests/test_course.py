@@ -13,7 +13,7 @@ from chapters import ROOT, chapters
 from ncsn_lib.exercises import ENTRIES
 from ncsn_lib.exercises.sheets import call, read_sheet
 
-WEEKS = sheet.weeks()
+WEEKS = teach.course()["week"]
 
 
 def test_the_weeks_read_each_chapter_once_in_order():

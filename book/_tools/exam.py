@@ -74,23 +74,18 @@ def draw_exam(seed):
     draw.shuffle(entries)
     taken = set()
 
-    def take(count, suits):
+    def take(count, kind, suits=lambda entry: True):
         found = []
         for entry in entries:
-            if len(found) < count and entry.chapter not in taken and suits(entry):
+            if len(found) < count and entry.chapter not in taken and isinstance(entry, kind) and suits(entry):
                 taken.add(entry.chapter)
                 found.append(entry)
         return found
 
-    asked = [find_the_mistake(entry, draw) for entry in take(MISTAKES, lambda e: can_be_worked(e) and mistakes(e))]
-    asked += [by_hand(entry) for entry in take(BY_HAND, can_be_worked)]
-    asked += [number(entry) for entry in take(NUMBERS, lambda e: isinstance(e, Question))]
+    asked = [find_the_mistake(entry, draw) for entry in take(MISTAKES, Exercise, mistakes)]
+    asked += [by_hand(entry) for entry in take(BY_HAND, Exercise)]
+    asked += [number(entry) for entry in take(NUMBERS, Question)]
     return [question for question, _ in asked], [key for _, key in asked]
-
-
-def can_be_worked(entry):
-    """Whether an entry has a case that is worked out by hand."""
-    return isinstance(entry, Exercise)
 
 
 def page(title, items, kind):

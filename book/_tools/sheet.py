@@ -2,20 +2,15 @@
 
 import argparse
 import sys
-import tomllib
 
 import address
 import first_cell
-from chapters import BOOK, BUILD
+import teach
+from chapters import BUILD
 
 from ncsn_lib.exercises.sheets import make_sheet, write_sheet
 
 SHEETS = BUILD / "sheets"
-
-
-def weeks():
-    """The weeks of the course, as `book/course.toml` has them."""
-    return tomllib.loads((BOOK / "course.toml").read_text(encoding="utf-8"))["week"]
 
 
 def main(argv=None):
@@ -24,7 +19,7 @@ def main(argv=None):
     parser.add_argument("--week", type=int, help="of the course: book/course.toml has its exercises")
     parser.add_argument("--ids", nargs="+", help="exercises by their names, in place of a week's")
     options = parser.parse_args(argv)
-    course = weeks()
+    course = teach.course()["week"]
     if (options.week is None) == (options.ids is None):
         parser.error(f'give one of the two: WEEK=1 to {len(course)}, or IDS="dsm-loss tweedie"')
     if options.week is not None and not 1 <= options.week <= len(course):

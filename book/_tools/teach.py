@@ -15,7 +15,6 @@ from ncsn_lib.exercises import ENTRIES, Exercise
 
 PAGE = BOOK / "teach.md"
 LECTURE = re.compile(r"A lecture on this (?:chapter|page) takes (\d+) minutes")
-LAB_HOURS = 1.0
 ACROSS, DOWN = 96, 44
 """The distance of two chapters in the graph, in units of its view box."""
 
