@@ -9,10 +9,11 @@ VENV := .venv/bin/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test lab sheet exam serve refresh clean
+.PHONY: help setup book pdf test lab sheet exam serve refresh clean
 
 help:
 	@echo "make book     set up .venv and build the book, every chapter executed, into _build/html"
+	@echo "make pdf      print the built book as one PDF, _build/ncsn_book.pdf, by a Chromium"
 	@echo "make test     set up and run every check: ruff, mypy, pytest, the strict build, a browser, nbval"
 	@echo "make lab      open the chapters in JupyterLab, as copies of yours"
 	@echo "make lab RESTORE=05_langevin_dynamics  a chapter as it was; yours is kept beside it"
@@ -29,6 +30,9 @@ setup:
 
 book: setup
 	@$(VENV) book/_tools/build.py
+
+pdf: book
+	@$(VENV) book/_tools/pdf.py
 
 test: setup
 	@$(VENV) book/_tools/check.py $(CHECKS)

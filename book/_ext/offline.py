@@ -1,7 +1,7 @@
 """Sphinx extension: everything a page needs is served from the book itself.
 
 `book/assets` is copied to `_static` (so `book/assets/vendor` is found at `_static/vendor`), the book's style
-sheet is added to each page, and the script that lets the keyboard reach wide tables. Two things are taken out: the icon
+sheet is added to each page, and the script that names what the theme leaves without a name. Two things are taken out: the icon
 font on a CDN that matplotlib's animations link to (the theme has the same icons), and thebe, which jupyter-book loads
 even where it is switched off, twice, so that every page would begin with a script error.
 """
@@ -40,5 +40,5 @@ def setup(app):
     app.connect("html-page-context", drop_outside_styles)
     app.connect("html-page-context", drop_thebe)
     app.add_css_file("book.css", priority=900)
-    app.add_js_file("tables.js", loading_method="defer")
+    app.add_js_file("access.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ the chapter's, then the solutions'. What only a notebook has is tagged `notebook
 
 import hashlib
 import re
+import tomllib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -222,6 +223,8 @@ def cells_of(parts, prose, with_code):
             found.append(markdown(quote(f"**Algorithm ({part.label})**\n\n{prose(part.text)}")))
         elif part.kind == "lab" and part.label == "opening":
             found.append(markdown(quote(OPENING)))
+        elif part.kind == "cards":
+            found.append(markdown(prose("\n".join(map(linked, questions())))))
         elif part.kind == "lab":
             found.append(own_code(LABS[part.label], "nbval-ignore-output"))
         elif part.kind in KINDS:
@@ -232,6 +235,17 @@ def cells_of(parts, prose, with_code):
         elif part.kind not in ("solution", "question"):  # whose place takes the cell that checks the answer
             raise SystemExit(f"{prose.page.name}: no notebook can show the directive {{{part.kind}}}")
     return found
+
+
+def questions():
+    """The chapters' questions, each by the name of its file."""
+    return tomllib.loads((BOOK / "course.toml").read_text(encoding="utf-8"))["questions"].items()
+
+
+def linked(chapter):
+    """A chapter's link and question, as the front page lists them."""
+    name, question = chapter
+    return f"- [{title_of(BOOK / f'{name}.md')}]({name}.md): {question}"
 
 
 def page_cells(cell, prose):
