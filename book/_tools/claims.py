@@ -427,7 +427,7 @@ CLAIMS = {
         ),
         Claim(
             "Sec. 2.2",
-            "Langevin dynamics with small steps and many of them samples the density whose score it is given.",
+            "Langevin dynamics with many small steps samples the density whose score it is given.",
             "05_langevin_dynamics",
             toy(
                 "langevin_variance",
@@ -451,7 +451,7 @@ CLAIMS = {
         ),
         Claim(
             "Fig. 1, left",
-            "Sliced score matching on CIFAR-10 as it is: the loss does not settle.",
+            "Sliced score matching on the raw images of CIFAR-10: the loss does not settle.",
             "06_manifold_hypothesis",
             fig1("fig1_raw", "raw", "over its last tenth the loss changes by {}, its scatter grows × {}", False),
             PAPER_RUN.format("fig1_raw"),
@@ -687,14 +687,14 @@ CLAIMS = {
     "Inpainting, and copies": [
         Claim(
             "Fig. 6, CelebA",
-            "Faces of which half is given are completed to fit it.",
+            "Faces of which half is given are completed to fit that half.",
             "15_celeba",
             completed("celeba"),
             command=PAPER_RUN.format("celeba"),
         ),
         Claim(
             "Fig. 6, CIFAR-10",
-            "Images of CIFAR-10 of which half is given are completed to fit it.",
+            "Images of CIFAR-10 of which half is given are completed to fit that half.",
             "14_cifar10",
             first_of(completed("cifar10"), completed("cifar10_small", CIFAR_SMALL)),
             PAPER_RUN.format("cifar10"),
