@@ -1,9 +1,9 @@
 """Sphinx extension: everything a page needs is served from the book itself.
 
 `book/assets` is copied to `_static` (so `book/assets/vendor` is found at `_static/vendor`), the book's style
-sheet is added to each page, and the script that names what the theme leaves without a name. Two things are taken out: the icon
-font on a CDN that matplotlib's animations link to (the theme has the same icons), and thebe, which jupyter-book loads
-even where it is switched off, twice, so that every page would begin with a script error.
+sheet is added to each page, and the script that names what the theme leaves without a name. Two things are taken out:
+the icon font on a CDN that matplotlib's animations link to (the theme has the same icons), and thebe, which
+jupyter-book loads even where it is switched off, twice, so that every page would begin with a script error.
 """
 
 import re

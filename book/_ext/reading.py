@@ -1,8 +1,8 @@
 """Sphinx extension: what makes a page easier to read, on a phone, on paper and on a screen.
 
-A chapter begins with its place in the book and a switch of how much code is shown (reading.js). In code, lines that only
-check fold: assertions, and a function's checks of its arguments. An exercise has title, grade and minutes in its head.
-A reference to an equation of another chapter names the chapter, as in the notebooks. The cells of a wide table know
+A chapter begins with its place in the book and a switch of how much code is shown (reading.js). In code, lines that
+only check fold: assertions, and a function's checks of its arguments. An exercise has title, grade and minutes in its
+head. A reference to an equation of another chapter names the chapter, as in the notebooks. The cells of a wide table know
 their column, by which a phone stacks them.
 """
 

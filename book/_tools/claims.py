@@ -286,7 +286,7 @@ def completed(recipe, stand_in=""):
         variety = min(found["variety"] for found in fit)
         number = (
             f"jump across the seam {seams} times that of real images (left and upper halves given), of pasted halves "
-            f"{clashes}; completions are apart by {variety:.2f} of what images are"
+            f"{clashes}; the distance of completions is {variety:.2f} times that of images"
         )
         holds = all(fits(found["seam"], found["seam_pasted"]) and 0.3 < found["variety"] < 1.1 for found in fit)
         return Measured(number, holds, recipe, stand_in or copied(stored))
@@ -427,7 +427,7 @@ CLAIMS = {
         ),
         Claim(
             "Sec. 2.2",
-            "Langevin dynamics with small steps and many of them samples the density whose score it is given.",
+            "Langevin dynamics with many small steps samples the density whose score it is given.",
             "05_langevin_dynamics",
             toy(
                 "langevin_variance",
@@ -446,26 +446,26 @@ CLAIMS = {
                 "power_beside_curve",
                 lambda power: abs(power + 2) < 0.05,
                 2,
-                "beside a circle it goes like σ to the power {}",
+                "beside a circle it scales like σ to the power {}",
             ),
         ),
         Claim(
             "Fig. 1, left",
-            "Sliced score matching on CIFAR-10 as it is: the loss does not settle.",
+            "Sliced score matching on the raw images of CIFAR-10: the loss does not settle.",
             "06_manifold_hypothesis",
             fig1("fig1_raw", "raw", "over its last tenth the loss changes by {}, its scatter grows × {}", False),
             PAPER_RUN.format("fig1_raw"),
         ),
         Claim(
             "Fig. 1, right",
-            "With noise of variance 0.0001 added, it converges.",
+            "With noise of variance 0.0001 added to the images, the loss converges.",
             "06_manifold_hypothesis",
             fig1("fig1_noise", "noise", "over its last tenth the loss changes by {}, its scatter grows × {}", True),
             PAPER_RUN.format("fig1_noise"),
         ),
         Claim(
             "Sec. 3.1",
-            "Noise of that size cannot be told by the eye.",
+            "Noise of variance 0.0001 cannot be seen by the eye.",
             "13_mnist",
             accuracy_kept,
         ),
@@ -477,7 +477,7 @@ CLAIMS = {
         ),
         Claim(
             "Fig. 2",
-            "And wrong where there are next to none.",
+            "The score estimated from two modes is wrong where there are next to no data.",
             "07_low_density",
             each(
                 "toy_score_seeds",
@@ -502,7 +502,7 @@ CLAIMS = {
         ),
         Claim(
             "Fig. 3, right",
-            "Annealed Langevin dynamics recovers them.",
+            "Annealed Langevin dynamics recovers the weights of the modes.",
             "08_slow_mixing",
             toy("mass_annealed", lambda mass: abs(mass - 0.8) < 0.05, 3, "mass {} on the mode of weight 0.8"),
         ),
@@ -510,7 +510,7 @@ CLAIMS = {
     "The network, the loss and the sampler": [
         Claim(
             "App. A",
-            "Instance norm loses what a colour is; the ++ of its means keeps it.",
+            "Instance norm loses the colour of an image; the ++ keeps it, through the channels' means.",
             "11_the_network",
             colour,
             is_identity=True,
@@ -544,7 +544,7 @@ CLAIMS = {
                 "power_of_score",
                 lambda power: abs(power + 1) < 0.1,
                 2,
-                "it goes like σ to the power {}",
+                "it scales like σ to the power {}",
                 stand_in=SMALL,
             ),
         ),
@@ -564,7 +564,8 @@ CLAIMS = {
         ),
         Claim(
             "Sec. 5",
-            "Steps between $5 \\cdot 10^{-6}$ and $5 \\cdot 10^{-5}$ all work (twice that in the form of the formula).",
+            "Steps between $5 \\cdot 10^{-6}$ and $5 \\cdot 10^{-5}$ all work (twice as long in the form of the "
+            "paper's formula).",
             "19_what_matters",
             steps_that_work,
         ),
@@ -620,21 +621,21 @@ CLAIMS = {
         ),
         Claim(
             "App., MNIST",
-            "A network of the level 0.01 alone yields nothing that could be recognised.",
+            "A network trained on the level 0.01 alone yields nothing recognisable.",
             "13_mnist",
             first_of(like_the_data("mnist_baseline", wanted=False), baseline),
             PAPER_RUN.format("mnist_baseline"),
         ),
         Claim(
             "App., CelebA",
-            "A network of the level 0.01 alone yields nothing recognisable on CelebA.",
+            "A network trained on the level 0.01 alone yields nothing recognisable on CelebA.",
             "15_celeba",
             like_the_data("celeba_baseline", wanted=False),
             command=PAPER_RUN.format("celeba_baseline"),
         ),
         Claim(
             "App., CIFAR-10",
-            "A network of the level 0.01 alone yields nothing recognisable on CIFAR-10.",
+            "A network trained on the level 0.01 alone yields nothing recognisable on CIFAR-10.",
             "14_cifar10",
             like_the_data("cifar10_baseline", wanted=False),
             command=PAPER_RUN.format("cifar10_baseline"),
@@ -653,14 +654,14 @@ CLAIMS = {
         ),
         Claim(
             "Table 1",
-            "Its FID is 25.32.",
+            "The FID of NCSN on CIFAR-10 is 25.32.",
             "18_measuring_quality",
             table_1("FID {fid:.2f}", lambda found: abs(found["fid"] / 25.32 - 1) < 0.1),
             command=TABLE_RUN,
         ),
         Claim(
             "Table 1",
-            "That is the best inception score of the models without labels, and not the best FID.",
+            "The inception score of NCSN is the best of the models without labels; its FID is not.",
             "18_measuring_quality",
             table_1(
                 "{inception_score:.2f} beside 8.80; FID {fid:.2f} beside 18.9",
@@ -670,14 +671,14 @@ CLAIMS = {
         ),
         Claim(
             "Sec. 5",
-            "Its inception score is above most of the models that are given the class.",
+            "The inception score of NCSN is above that of most models that are given the class.",
             "18_measuring_quality",
             table_1("{inception_score:.2f} beside 8.30, 8.60 and 9.22", lambda found: found["inception_score"] > 8.60),
             command=TABLE_RUN,
         ),
         Claim(
             "Sec. 5",
-            "Its FID is comparable to that of SNGAN, 21.7.",
+            "The FID of NCSN is comparable to that of SNGAN, 21.7.",
             "18_measuring_quality",
             table_1("FID {fid:.2f}", lambda found: abs(found["fid"] / 21.7 - 1) < 0.25),
             command=TABLE_RUN,
@@ -686,14 +687,14 @@ CLAIMS = {
     "Inpainting, and copies": [
         Claim(
             "Fig. 6, CelebA",
-            "Faces of which half is given are completed to fit it.",
+            "Faces of which half is given are completed to fit that half.",
             "15_celeba",
             completed("celeba"),
             command=PAPER_RUN.format("celeba"),
         ),
         Claim(
             "Fig. 6, CIFAR-10",
-            "Images of CIFAR-10 of which half is given are completed to fit it.",
+            "Images of CIFAR-10 of which half is given are completed to fit that half.",
             "14_cifar10",
             first_of(completed("cifar10"), completed("cifar10_small", CIFAR_SMALL)),
             PAPER_RUN.format("cifar10"),
@@ -715,7 +716,7 @@ CLAIMS = {
                     "variety",
                     lambda ratio: 0.3 < ratio < 1.1,
                     2,
-                    "they are apart by {} of what different digits are",
+                    "their distance is {} times that of different digits",
                     stand_in=WIDE,
                 ),
             ),
@@ -733,7 +734,7 @@ CLAIMS = {
         ),
         Claim(
             "App., features",
-            "Nor are they in the features of an Inception network.",
+            "In the features of an Inception network, too, the samples are not copies.",
             "17_does_it_copy",
             first_of(
                 not_copies("cifar10", "in_inception"),

@@ -83,7 +83,7 @@ def origins(names):
 TITLES = {
     "reproduced": "Reproduced: the paper's own experiment",
     "partly": "Partly: a smaller experiment, or a copy of the data",
-    "not": "Not: the claim does not hold in the number",
+    "not": "Not: the number does not support the claim",
     "not run yet": "Not run yet",
 }
 
@@ -96,7 +96,7 @@ def written():
     counts = Counter(word for *_, word in experiments)
     verdicts = ", ".join(f"{counts[word]} {word}" for word in VERDICTS)
     hold = sum(word == "reproduced" for *_, word in identities)
-    others = f"Beside them {len(identities)} identities and counts; {hold} hold."
+    others = f"In addition there are {len(identities)} identities and counts; {hold} hold."
     blocks = [[f"**{len(experiments)} experiments: {verdicts}.** {others}"]]
     for word in VERDICTS:
         if found := [row for row in experiments if row[3] == word]:

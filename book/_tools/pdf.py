@@ -7,7 +7,6 @@ lead from chapter to chapter. The browser prints that twice, since only a print 
 import html
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from browser import PATIENCE, chromium, find_chromium, local_server, reveal, settle
 from chapters import BUILD, HTML, ROOT, command_line, pages, say, use_utf8
@@ -38,8 +37,8 @@ TAKE = """name => {
     image.setAttribute("src", image.src);
     image.loading = "eager";
   }
-  const styles = [...document.querySelectorAll("#MJX-CHTML-styles")].flatMap(s => [...s.sheet.cssRules].map(r => r.cssText));
-  return [article.innerHTML, styles];
+  const rules = document.querySelector("#MJX-CHTML-styles")?.sheet.cssRules ?? [];
+  return [article.innerHTML, [...rules].map(rule => rule.cssText)];
 }"""
 FRAME = """<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{title}</title>
 {sheets}<style>
@@ -96,8 +95,8 @@ def print_once(page, address):
         display_header_footer=True, header_template="<p></p>", footer_template=FOOTER,
     )  # fmt: skip
     reader = PdfReader(TARGET)
-    (book, chapters) = reader.outline if len(reader.outline) == 2 else (None, reader.outline)
-    return {mark.title: reader.get_destination_page_number(mark) + 1 for mark in chapters if not isinstance(mark, list)}
+    marks = [mark for mark in reader.outline if not isinstance(mark, list)]
+    return {mark.title: reader.get_destination_page_number(mark) + 1 for mark in marks}
 
 
 def write(browser, address, sources):
@@ -129,9 +128,8 @@ def main():
         sys.exit("It takes a built book (`make book`) and a Chromium, on the path or named by NCSN_CHROMIUM.")
     with local_server(HTML) as address, chromium(executable) as browser:
         begins = write(browser, address, sources)
-    say(
-        f"{len(begins)} pages of the book, {len(PdfReader(TARGET).pages)} of paper, {TARGET.stat().st_size / 1e6:.1f} MB: {TARGET}"
-    )
+    size = TARGET.stat().st_size / 1e6
+    say(f"{len(begins)} pages of the book on {len(PdfReader(TARGET).pages)} of paper, {size:.1f} MB: {TARGET}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ def loss_of_levels(score_fn, x, sigmas, labels, noise):
         wrong={
             "no weight": Wrong("without a weight the smallest levels have by far the largest losses.", {"power": 0}),
             "sigma": Wrong(
-                "your weight is sigma: the unweighted loss grows like 1/sigma^2, so that is half the way.", {"power": 1}
+                "your weight is sigma: that makes up for half of the loss's growth like 1/sigma^2.",
+                {"power": 1},
             ),
             "batch": Wrong(
                 "yours is a sum over the batch: the loss must not grow with the number of examples.",
@@ -126,7 +127,7 @@ def guess_clean(x, score, sigma):
         cases=guess_cases,
         wrong={
             "sigma": Wrong(
-                "a score has the unit 1/x, so sigma times it is a pure number and no distance.", {"power": 1}
+                "a score has the unit 1/x, so sigma times it is a pure number, not a distance.", {"power": 1}
             ),
             "sign": Wrong("you go against the score; it points towards the data.", {"sign": -1}),
             "step": Wrong("that is the step from the noisy image to the guess, not the guess itself.", {"start": 0}),

@@ -135,7 +135,8 @@ def score_of_mixture(x, means, stds, weights, sigma):
         cases=mixture_cases,
         wrong={
             "add": Wrong(
-                "you add standard deviations; of independent variables the variances add.", {"add_stds": True}
+                "you add standard deviations; for independent variables it is the variances that add.",
+                {"add_stds": True},
             ),
             "constants": Wrong(
                 "the constant of each Gaussian is missing: a wide one is lower at its peak.", {"constants": False}
@@ -149,7 +150,7 @@ def score_of_mixture(x, means, stds, weights, sigma):
             ),
             "clean": Wrong("that is the score of the mixture without noise.", {"noise": False}),
         },
-        hint="Average (mean_k - x) / variance_k over the components, each weighed by its probability given x.",
+        hint="Average (mean_k - x) / variance_k over the components, each weighted by its probability given x.",
         example=(
             "for one component of mean 0 and standard deviation 1, sigma = 1 and x = 2",
             {"x": rows(2.0), "means": rows(0.0), "stds": vector(1.0), "weights": vector(1.0), "sigma": 1.0},
@@ -172,7 +173,9 @@ def score_of_gaussian(x, mean, cov):
         cases=gaussian_cases,
         wrong={
             "sign": Wrong("yours points away from the mean; the density grows the other way.", {"sign": -1}),
-            "root": Wrong("you divide by a root of the covariance, as one does to draw samples.", {"matrix": "root"}),
+            "root": Wrong(
+                "you divide by a square root of the covariance, which is what sampling uses.", {"matrix": "root"}
+            ),
             "times": Wrong(
                 "you multiply by the covariance: along a wide direction the score would be long.", {"matrix": "itself"}
             ),
@@ -226,13 +229,16 @@ def log_density_ratio(score_fn, x, y):
         twin=log_density_ratio_by_simpson,
         cases=path_cases,
         wrong={
-            "sign": Wrong("that is log p(x) - log p(y): you go the way backwards.", {"sign": -1}),
-            "start": Wrong("you use the score at x for the whole way; it changes on the way.", {"ends": "start"}),
+            "sign": Wrong("that is log p(x) - log p(y): you walk the path backwards.", {"sign": -1}),
+            "start": Wrong(
+                "you use the score at x for the whole path; the score changes along the path.", {"ends": "start"}
+            ),
             "ends": Wrong(
-                "you use the scores of the two ends; between them the score is no straight line.", {"ends": "both"}
+                "you use the scores of the two ends; between them the score is not linear.", {"ends": "both"}
             ),
             "unit": Wrong(
-                "you divide by the length of the way: the line element is (y - x) dt, no unit vector.", {"unit": True}
+                "you divide by the length of the path: the line element is (y - x) dt, not a unit vector.",
+                {"unit": True},
             ),
         },
         hint="Walk along x + t (y - x) and sum the score's part in the direction of the walk.",

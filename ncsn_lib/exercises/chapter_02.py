@@ -105,7 +105,7 @@ def trace_of_jacobian(field, x):
                 "you sum the squared entries: that is the squared Frobenius norm.", {"entries": "squares"}
             ),
         },
-        hint="Take the gradient of one output at a time, and keep of it the entry of the same number.",
+        hint="Take the gradient of one output at a time, and keep only its entry with the same index.",
         example=("for the field -3 x in one dimension", {"field": lambda x: -3 * x, "x": rows(1.0)}),
     ),
     Exercise(
@@ -138,7 +138,7 @@ def loss_without_truth(field, x):
         example=("for the field -3 x at x = 1", {"field": lambda x: -3 * x, "x": rows(1.0)}),
         probes=(
             Probe(
-                "the gradient of the loss in the network's parameters is not whole: is there a detach(), or a "
+                "the gradient of the loss in the network's parameters is incomplete: is there a detach(), or a "
                 "derivative without create_graph=True?",
                 gradient_of_implicit,
             ),
@@ -161,7 +161,7 @@ def best_precision(x):
         wrong={
             "covariance": Wrong("that is the covariance: wide directions would have long scores.", {"invert": False}),
             "moments": Wrong(
-                "you take second moments about zero; the mean has to be taken off first.", {"centred": False}
+                "you take second moments about zero; the mean has to be subtracted first.", {"centred": False}
             ),
             "diagonal": Wrong(
                 "yours is diagonal: the gradient of the loss off the diagonal is not zero there.", {"diagonal": True}
@@ -179,7 +179,7 @@ def best_precision(x):
     Question(
         id="sm-sign",
         chapter=CHAPTER,
-        goal="The true score has the loss -C. Which loss has three times the true score, in units of C?",
+        goal="The true score has the loss -C. What is the loss of three times the true score, in units of C?",
         grade="check",
         minutes=2,
         key=lambda: 3.0**2 - 2 * 3.0,
@@ -188,7 +188,7 @@ def best_precision(x):
             4.0: "that is the Fisher divergence; the loss lies a constant below it.",
             -3.0: "the loss is not linear in the score: three times the truth is worse than no score.",
         },
-        hint="Put f s into the explicit loss, which is C (f - 1)^2, and take off the constant.",
+        hint="Put f s into the explicit loss, which is C (f - 1)^2, and subtract the constant.",
     ),
     Question(
         id="sm-conditions",

@@ -101,7 +101,8 @@ def sliced_loss(field, x, v):
                 "yours is a sum over the directions: the loss must not grow with their number.", {"total": True}
             ),
             "unit": Wrong(
-                "you make the directions unit vectors: their mean square is then too small by D.", {"unit": True}
+                "you make the directions unit vectors: their mean square is then too small by a factor D.",
+                {"unit": True},
             ),
         },
         hint="For one direction, v' J v is the gradient of v's(x), times v.",
@@ -111,7 +112,7 @@ def sliced_loss(field, x, v):
         ),
         probes=(
             Probe(
-                "the gradient of the loss in the network's parameters is not whole: is there a detach(), or a "
+                "the gradient of the loss in the network's parameters is incomplete: is there a detach(), or a "
                 "derivative without create_graph=True?",
                 gradient_of_sliced,
             ),
@@ -132,7 +133,7 @@ def variance_of_form(matrix, kind):
         twin=variance_by_moments,
         cases=variance_cases,
         wrong={
-            "symmetric": Wrong("v'Av depends on the symmetric part of A alone.", {"symmetric": False}),
+            "symmetric": Wrong("v'Av depends only on the symmetric part of A.", {"symmetric": False}),
             "twice": Wrong(
                 "a factor 2 is missing: v_i^2 has the variance 2, and A_ij comes with A_ji.", {"factor": 1.0}
             ),
@@ -174,7 +175,7 @@ def variance_of_form(matrix, kind):
     Question(
         id="ssm-crossing",
         chapter=CHAPTER,
-        goal="At which D have SSM and SSM-VR one mean variance, for N(0, I) and Gaussian directions?",
+        goal="At which D do SSM and SSM-VR have the same mean variance, for N(0, I) and Gaussian directions?",
         grade="modify",
         minutes=10,
         key=lambda: 2.0,

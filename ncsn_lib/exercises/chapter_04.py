@@ -189,10 +189,11 @@ def dsm_loss(score_fn, x, sigma, noise):
                 "your target is z, which a noise predictor learns; a score is that divided by sigma.", {"power": 0}
             ),
             "square": Wrong(
-                "z is unit noise: (x_tilde - x) / sigma^2 equals z / sigma, so one sigma is used up.", {"power": 2}
+                "z is unit noise: (x_tilde - x) / sigma^2 equals z / sigma, so one factor of sigma has cancelled.",
+                {"power": 2},
             ),
             "clean": Wrong(
-                "the score is asked for at the clean x; the network only ever sees x + sigma z.", {"clean": True}
+                "you evaluate the score at the clean x; the network only ever sees x + sigma z.", {"clean": True}
             ),
             "half": Wrong("the factor 1/2 is missing.", {"scale": 2.0}),
         },
@@ -231,7 +232,7 @@ def to_score(output, x_tilde, sigma, kind):
             "noise": Wrong("z is unit noise, and you divide it by sigma^2.", {"noise_power": 2}),
             "step": Wrong("x - x_tilde is sigma^2 times the score, not sigma times it.", {"step_power": 1}),
             "clean": Wrong(
-                "of a predicted clean image you divide the way there by sigma, a length by a length.",
+                "for a predicted clean image you divide the step to it by sigma: a length by a length.",
                 {"clean_power": 1},
             ),
         },
@@ -284,7 +285,7 @@ def irreducible_loss(variance, dim, sigma):
         cases=constant_cases,
         wrong={
             "zero": Wrong(
-                "that is the loss of the zero score; take off what the exact score explains.", {"explained": False}
+                "that is the loss of the zero score; subtract what the exact score explains.", {"explained": False}
             ),
             "weighted": Wrong("that is the loss times sigma^2.", {"weighted": True}),
             "one": Wrong("that is for one dimension; the coordinates' losses add.", {"total": False}),
@@ -308,7 +309,7 @@ def posterior_covariance(score_fn, x_tilde, sigma):
         cases=covariance_cases,
         wrong={
             "identity": Wrong(
-                "the identity is missing: where the score is constant, nothing is known of the noise.",
+                "the identity is missing: where the score is constant, nothing is known about the noise.",
                 {"identity": False},
             ),
             "sign": Wrong(
@@ -329,7 +330,7 @@ def posterior_covariance(score_fn, x_tilde, sigma):
     Question(
         id="dsm-sum",
         chapter=CHAPTER,
-        goal="By what factor is the loss that sums over the pixels larger than that with a mean, for 8 x 8 digits?",
+        goal="By what factor is the loss that sums over the pixels larger than the loss with a mean, for 8 x 8 digits?",
         grade="check",
         minutes=2,
         key=lambda: 8.0 * 8,
@@ -338,7 +339,7 @@ def posterior_covariance(score_fn, x_tilde, sigma):
             1.0: "the minimum is the same; the loss is not.",
             4096.0: "that is the square of the number of pixels.",
         },
-        hint="How many numbers is an image?",
+        hint="How many numbers are in an image?",
     ),
     Question(
         id="dsm-rate",

@@ -110,14 +110,14 @@ def take_step(x, score, step_size, noise):
                 "the noise is too strong for this drift: such a chain samples the root of the density.",
                 {"spread": math.sqrt(2)},
             ),
-            "root": Wrong("the noise is of size alpha, and not of variance alpha.", {"power": 1.0}),
+            "root": Wrong("the noise has standard deviation alpha, not variance alpha.", {"power": 1.0}),
             "silent": Wrong("without noise the chain climbs to a peak of the density, and stays.", {"spread": 0.0}),
             "longer": Wrong(
-                "alpha s with sqrt(2 alpha) z is a right pair, but of a step twice as long as the one asked for.",
+                "alpha s with sqrt(2 alpha) z is a correct pair, but for a step twice as long as the one asked for.",
                 answer=lambda x, score, step_size, noise: x + step_size * score + math.sqrt(2 * step_size) * noise,
             ),
         },
-        hint="A drift along the score and noise; the variance of the noise is twice the factor of the score.",
+        hint="Add a drift along the score, and noise whose variance is twice the factor of the score.",
         example=(
             "for x = 1, the score -1, alpha = 0.04 and z = 1",
             {"x": rows(1.0), "score": rows(-1.0), "step_size": 0.04, "noise": rows(1.0)},
@@ -139,7 +139,8 @@ def moments_after(mean, variance, target_mean, target_variance, step_size, num_s
         cases=moment_cases,
         wrong={
             "unbiased": Wrong(
-                "you let the variance go to that of the density; a finite step leaves more.", {"biased": False}
+                "you let the variance converge to that of the density; with a finite step it stays larger.",
+                {"biased": False},
             ),
             "power": Wrong("a variance shrinks by the square of the factor of the mean.", {"power": 1}),
             "half": Wrong("the factor per step is wrong: the drift has alpha/2.", {"half": 1.0}),
@@ -174,7 +175,7 @@ def largest_step(variances):
         wrong={
             "widest": Wrong("you let the widest direction decide; another one explodes first.", {"widest": True}),
             "two": Wrong(
-                "at that step one direction forgets its start at once; it is still stable beyond.", {"factor": 2.0}
+                "at that step one direction forgets its start at once; longer steps are still stable.", {"factor": 2.0}
             ),
             "root": Wrong(
                 "you compare alpha with a standard deviation; alpha has the unit of x squared.", {"root": True}
@@ -215,7 +216,7 @@ def largest_step(variances):
     Question(
         id="langevin-temperature",
         chapter=CHAPTER,
-        goal="Which standard deviation has the right mode, of width 1, if each step has half of its noise?",
+        goal="What is the standard deviation of the right-hand mode, of width 1, if each step has half of its noise?",
         grade="modify",
         minutes=10,
         key=lambda: 0.5,
@@ -224,7 +225,7 @@ def largest_step(variances):
             1.0: "less noise does not leave a mode as wide as it was.",
             math.sqrt(0.5): "the standard deviation falls with the noise itself, not with its root.",
         },
-        hint="Write the step as one of another size, with a score that is longer by a factor.",
+        hint="Write the step as a step of a different size, with a score that is longer by a factor.",
     ),
     Question(
         id="langevin-condition",

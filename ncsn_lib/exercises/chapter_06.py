@@ -70,7 +70,7 @@ def dimension_of(score, sigma):
             "empty": Wrong("that counts the directions without data, not those of the surface.", {"complement": False}),
             "power": Wrong("sigma times a squared score still has a unit; a count has none.", {"power": 1}),
             "root": Wrong("the square counts the directions; its root does not.", {"root": True}),
-            "mean": Wrong("you take the mean over the axes, which is a fraction and no count.", {"mean": True}),
+            "mean": Wrong("you take the mean over the axes, which is a fraction, not a count.", {"mean": True}),
         },
         hint="Each direction without data adds about 1 / sigma^2 to the squared length of the score.",
         example=("for the score (10, 0) at sigma = 0.1", {"score": rows(10.0, 0.0), "sigma": 0.1}),

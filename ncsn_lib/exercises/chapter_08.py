@@ -92,7 +92,7 @@ ENTRIES: tuple[Exercise | Question, ...] = (
     Exercise(
         id="mixing-eps",
         chapter=CHAPTER,
-        goal="Return the eps from which on annealed Langevin dynamics explodes, for data of one standard deviation.",
+        goal="Return the eps above which annealed Langevin dynamics explodes, for data of one standard deviation.",
         grade="modify",
         minutes=10,
         stub='''
@@ -106,9 +106,12 @@ def largest_eps(sigmas, spread):
         wrong={
             "last": Wrong("that is the limit of the last level; another level explodes earlier.", {"last": True}),
             "data": Wrong("you leave out the data's own standard deviation: it widens every level.", {"data": False}),
-            "two": Wrong("at that eps a level forgets its start at once; it is stable beyond.", {"factor": 2.0}),
+            "two": Wrong(
+                "at that eps a level forgets its start at once; a larger eps is still stable.", {"factor": 2.0}
+            ),
             "add": Wrong(
-                "you add standard deviations; of independent variables the variances add.", {"add_stds": True}
+                "you add standard deviations; for independent variables it is the variances that add.",
+                {"add_stds": True},
             ),
         },
         hint="The step of level i is eps sigma_i^2 / sigma_L^2, and it has to stay below four variances.",
@@ -130,7 +133,7 @@ def heated_share(dim, beta, narrow, wide):
         cases=heat_cases,
         wrong={
             "equal": Wrong(
-                "that is what blurring does; heat does not leave each mode its weight.",
+                "that is what blurring does; heating changes the weights of the modes.",
                 answer=lambda dim, beta, narrow, wide: 0.5,
             ),
             "beta": Wrong("yours does not depend on beta: at beta = 1 each mode must have a half.", {"heated": False}),

@@ -85,8 +85,10 @@ def levels_between(sigma_max, sigma_min, num_levels):
             "differences": Wrong(
                 "your levels have equal differences; the small ones are then missing.", {"ratios": False}
             ),
-            "rising": Wrong("your levels rise; the sampler begins at the largest.", {"rising": True}),
-            "steps": Wrong("your levels never reach the smallest: L levels have one step less.", {"steps": 0}),
+            "rising": Wrong("your levels increase; the sampler begins at the largest.", {"rising": True}),
+            "steps": Wrong(
+                "your levels never reach the smallest: L levels have only L - 1 steps between them.", {"steps": 0}
+            ),
         },
         hint="Equal ratios are equal differences of the logarithms.",
         example=(

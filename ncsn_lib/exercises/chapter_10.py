@@ -147,10 +147,11 @@ def anneal(score_fn, x, sigmas, eps, num_steps, noise):
         cases=anneal_cases,
         wrong={
             "linear": Wrong(
-                "your steps are in proportion to sigma_i; signal and noise then change their ratio.", {"power": 1}
+                "your steps are in proportion to sigma_i; the ratio of signal to noise then differs by level.",
+                {"power": 1},
             ),
             "constant": Wrong("you take the same step at every level: the first levels hardly move.", {"power": 0}),
-            "rising": Wrong("you climb: the sampler begins at the largest level.", {"rising": True}),
+            "rising": Wrong("you go up the ladder: the sampler begins at the largest level.", {"rising": True}),
             "last": Wrong("you ask for the score of the last level throughout.", {"told": "the last"}),
             "next": Wrong("you ask for the score of the level below the one where x is.", {"told": "the next"}),
             "restart": Wrong(
@@ -220,7 +221,7 @@ def consistent_move(x, score, sigma, next_sigma, eta, noise):
             "all": Wrong(
                 "you add noise for the whole next level, although some of the old is still there.", {"added": "all"}
             ),
-            "whole": Wrong("you take the whole denoising step; eta says what part of it.", {"part": False}),
+            "whole": Wrong("you take the whole denoising step; eta says which fraction of it.", {"part": False}),
             "unit": Wrong("the denoising step has sigma where a length needs sigma^2 times a score.", {"power": 1}),
         },
         hint="After the move the noise has the standard deviation (1 - eta) sigma. Which variance is missing?",
@@ -260,7 +261,7 @@ def consistent_move(x, score, sigma, next_sigma, eta, noise):
     Question(
         id="annealed-late",
         chapter=CHAPTER,
-        goal="From which h on does the run explode, if the score is asked for the next level of the paper's ladder?",
+        goal="Above which h does the run explode, if the score is asked for the next level of the paper's ladder?",
         grade="modify",
         minutes=10,
         key=lambda: 4 / RATIO**2,

@@ -161,7 +161,7 @@ def divided_by_sigma(network, x, sigma):
         cases=wrapper_cases,
         wrong={
             "columns": Wrong(
-                "sigma (B,) meets the last axis, so each column is divided by a level, not each image.",
+                "sigma (B,) is aligned with the last axis, so each column is divided by a level, not each image.",
                 {"columns": True},
             ),
             "times": Wrong("you multiply: at small noise a score is long.", {"power": -1}),

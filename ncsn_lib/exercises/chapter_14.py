@@ -119,7 +119,9 @@ def decided_fraction(power, sigma):
         wrong={
             "open": Wrong("that is the fraction still open.", {"complement": True}),
             "sigma": Wrong("you add sigma to a variance.", {"squared": False}),
-            "root": Wrong("you add standard deviations; of independent variables the variances add.", {"root": True}),
+            "root": Wrong(
+                "you add standard deviations; for independent variables it is the variances that add.", {"root": True}
+            ),
         },
         hint="Of the variance of the noisy wave, which part is the wave's own?",
         example=("for a wave of power 3 at sigma = 1", {"power": vector(3.0), "sigma": 1.0}),
@@ -167,7 +169,9 @@ def colour_axes(images):
         twin=opponent_colours,
         cases=colour_cases,
         wrong={
-            "raw": Wrong("your axes do not have length 1, so noise of one size gets three.", {"scaled": "none"}),
+            "raw": Wrong(
+                "your axes do not have length 1, so noise of one size becomes noise of three sizes.", {"scaled": "none"}
+            ),
             "mean": Wrong(
                 "you divide by the sum of the weights; a length is the root of a sum of squares.", {"scaled": "mean"}
             ),

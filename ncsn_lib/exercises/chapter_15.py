@@ -53,7 +53,9 @@ def floor_of_loss(spectrum, sigma):
         wrong={
             "known": Wrong("you count what is known of the noise; the loss is what is not.", {"complement": True}),
             "half": Wrong("the factor 1/2 is missing.", {"half": 1.0}),
-            "root": Wrong("you add standard deviations; of independent variables the variances add.", {"root": True}),
+            "root": Wrong(
+                "you add standard deviations; for independent variables it is the variances that add.", {"root": True}
+            ),
             "weight": Wrong("that is the loss without the weight sigma^2.", {"weighted": False}),
             "mean": Wrong("yours is a mean over the axes.", {"mean": True}),
         },

@@ -134,7 +134,9 @@ def jump_at(images, column):
         wrong={
             odds_of_second(0.3, 0.0, 0.25): "that is without noise.",
             odds_of_second(0.3, 2.0, 0.0): "the components' own variance is missing.",
-            odds_of_second(0.3, 2.5, 0.0): "you add standard deviations; of independent variables the variances add.",
+            odds_of_second(
+                0.3, 2.5, 0.0
+            ): "you add standard deviations; for independent variables it is the variances that add.",
             0.5: "that is without any given pixel.",
         },
         hint="Put sigma = 2 and the components' standard deviation 0.5 into the odds of the chapter.",

@@ -116,7 +116,7 @@ def nearest_reference(x, references):
             "mean": Wrong("you take a mean over the pixels; the distance is the root of a sum.", {"pixel_mean": True}),
             "farthest": Wrong("that is the reference that is farthest away.", {"farthest": True}),
             "axis": Wrong(
-                "you found the nearest image of each reference; it is asked the other way round.",
+                "you found the nearest image of each reference; the question is the other way round.",
                 answer=lambda x, references: nearest_reference(references, x),
             ),
         },
@@ -129,7 +129,7 @@ def nearest_reference(x, references):
     Question(
         id="copy-mean",
         chapter=CHAPTER,
-        goal="How many times as large is the mean squared distance of two images as that to the mean image?",
+        goal="How many times as large is the mean squared distance between two images as that to the mean image?",
         grade="check",
         minutes=2,
         key=lambda: 2 * 100 / 99,

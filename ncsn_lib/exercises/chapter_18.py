@@ -109,7 +109,7 @@ def score_of_classes(probabilities):
         wrong={
             "logarithm": Wrong("that is the mean divergence; the score is its exponential.", {"exponential": False}),
             "reverse": Wrong(
-                "your divergence goes from the mean to each image; it is no symmetric one.", {"reverse": True}
+                "your divergence goes from the mean to each image; the divergence is not symmetric.", {"reverse": True}
             ),
             "uniform": Wrong(
                 "you compare with equal classes; a set that lacks a class would not be noticed.", {"uniform": True}
@@ -140,7 +140,8 @@ def distance_of_gaussians(x, y):
             "root": Wrong("the root of the product of the covariances is missing.", {"rooted": False}),
             "diagonal": Wrong("you use the diagonals of the covariances alone.", {"diagonal": True}),
             "final": Wrong(
-                "you take a root at the end; in spite of its name it is a squared distance.", {"final_root": True}
+                "you take a root at the end; in spite of its name the Frechet distance is a squared one.",
+                {"final_root": True},
             ),
             "means": Wrong("the means enter by the square of their distance.", {"square": 1}),
             "biased": Wrong("your covariances are divided by N, and not by N - 1.", {"correction": 0}),
