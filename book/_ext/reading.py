@@ -2,8 +2,8 @@
 
 A chapter begins with its place in the book and a switch of how much code is shown (reading.js). In code, lines that
 only check fold: assertions, and a function's checks of its arguments. An exercise has title, grade and minutes in its
-head. A reference to an equation of another chapter names the chapter, as in the notebooks. The cells of a wide table know
-their column, by which a phone stacks them.
+head. A reference to an equation of another chapter names the chapter, as in the notebooks. The cells of a wide table
+know their column, by which a phone stacks them. What a search finds holds no TeX.
 """
 
 import ast
@@ -153,9 +153,16 @@ def make_readable(app, pagename, templatename, context, doctree):
     context["body"] = HEAD.sub(place(app, pagename), TABLE.sub(stack, body), count=1)
 
 
+def load_snippets(app, pagename, templatename, context, doctree):
+    """Let the page of the search show formulas as text."""
+    if pagename == "search":
+        app.add_js_file("snippets.js", loading_method="defer")
+
+
 def setup(app):
     """Connect the extension."""
     app.add_js_file(None, body=CHOOSE)
     app.add_js_file("reading.js", loading_method="defer")
+    app.connect("html-page-context", load_snippets, priority=400)  # as in labs.py
     app.connect("html-page-context", make_readable, priority=960)  # after slides.py
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

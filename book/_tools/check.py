@@ -24,7 +24,7 @@ from chapters import BUILD, ROOT, chapters, command_line, run_times, say, share_
 from kernels import use_own_folders
 
 PYTHON = sys.executable
-IN_BROWSER = ("labs", "sampler_lab", "denoiser_lab", "opening", "question_pages", "slides")
+IN_BROWSER = ("labs", "sampler_lab", "denoiser_lab", "opening", "question_pages", "slides", "reading")
 RENDERED = [f"tests/test_{name}.py" for name in (*IN_BROWSER, "rendered_book")]  # what needs a browser
 REPORTS = BUILD / "checks"
 NUM_SLOWEST = 10

@@ -5,16 +5,18 @@ lead from chapter to chapter. The browser prints that twice, since only a print 
 """
 
 import html
+import os
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from browser import PATIENCE, chromium, find_chromium, local_server, reveal, settle
 from chapters import BUILD, HTML, ROOT, command_line, pages, say, use_utf8
 from pypdf import PdfReader
 
 TARGET = BUILD / "ncsn_book.pdf"
-DOCUMENT = "one_page.html"
-"""The one document, beside the pages, whose pictures and styles it uses; it stays there only while it is printed."""
+DOCUMENT = f"_static/one_page_{os.getpid()}.html"
+"""The one document, which uses the pictures and styles of the pages; it is there only while it is printed."""
 # The article of a page; what it names, and what leads to it, begins with the page's name.
 TAKE = """name => {
   const article = document.querySelector("article.bd-article");
@@ -86,20 +88,20 @@ def document(taken, begins):
     )
 
 
-def print_once(page, address):
+def print_once(page, address, target):
     """Print the document; the page, counted from 1, on which each heading of the first rank stands."""
     page.goto(f"{address}/{DOCUMENT}")
     settle(page)
     page.pdf(
-        path=TARGET, prefer_css_page_size=True, outline=True, tagged=True,
+        path=target, prefer_css_page_size=True, outline=True, tagged=True,
         display_header_footer=True, header_template="<p></p>", footer_template=FOOTER,
     )  # fmt: skip
-    reader = PdfReader(TARGET)
+    reader = PdfReader(target)
     marks = [mark for mark in reader.outline if not isinstance(mark, list)]
     return {mark.title: reader.get_destination_page_number(mark) + 1 for mark in marks}
 
 
-def write(browser, address, sources):
+def write(browser, address, sources, target):
     """Take the pages, and print them until the contents say where they begin."""
     with closing(browser.new_context()) as context:
         context.set_default_timeout(PATIENCE)
@@ -110,7 +112,7 @@ def write(browser, address, sources):
         for _ in range(2):
             (HTML / DOCUMENT).write_text(document(taken, begins), encoding="utf-8")
             try:
-                begins = print_once(page, address)
+                begins = print_once(page, address, target)
             finally:
                 (HTML / DOCUMENT).unlink()
     return begins
@@ -120,6 +122,7 @@ def main():
     """Write the PDF."""
     use_utf8()
     parser = command_line(__doc__)
+    parser.add_argument("--out", type=Path, default=TARGET, help="where to write it")
     parser.add_argument("pages", nargs="*", help="parts of names, for example 01_score; all by default")
     arguments = parser.parse_args()
     sources = [page for page in pages() if not arguments.pages or any(part in page.stem for part in arguments.pages)]
@@ -127,9 +130,9 @@ def main():
     if not (executable and sources and all((HTML / f"book/{page.stem}.html").exists() for page in sources)):
         sys.exit("It takes a built book (`make book`) and a Chromium, on the path or named by NCSN_CHROMIUM.")
     with local_server(HTML) as address, chromium(executable) as browser:
-        begins = write(browser, address, sources)
-    size = TARGET.stat().st_size / 1e6
-    say(f"{len(begins)} pages of the book on {len(PdfReader(TARGET).pages)} of paper, {size:.1f} MB: {TARGET}")
+        begins = write(browser, address, sources, arguments.out)
+    paper, size = len(PdfReader(arguments.out).pages), arguments.out.stat().st_size / 1e6
+    say(f"{len(begins)} pages of the book on {paper} of paper, {size:.1f} MB: {arguments.out}")
 
 
 if __name__ == "__main__":
