@@ -10,18 +10,26 @@ from torch import Tensor, nn
 
 from ncsn_lib.checks import check_count, check_not_negative, check_positive
 from ncsn_lib.generators import Generators, RandnLike, rand, randn
-from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
+from ncsn_lib.losses import gaussian_projections, log_normal_sigmas, sliced_score_matching_vr_loss
 from ncsn_lib.metrics.cost import count_flops
 from ncsn_lib.networks.mlp import MLP
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
+from ncsn_lib.networks.preconditioning import Preconditioned, prediction_weight
 from ncsn_lib.networks.score_resnet import ScoreResNet
-from ncsn_lib.networks.unet import UNet
+from ncsn_lib.networks.unet import RawUNet, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.records import Record
 from ncsn_lib.samplers import Callback, annealed_langevin_dynamics, consistent_annealed_sampling
 from ncsn_lib.schedules import check_sigmas, geometric_sigmas
-from ncsn_lib.training import LossObjective, NCSNObjective, Objective, TrainingSettings
+from ncsn_lib.training import (
+    ConditionalObjective,
+    DenoisingObjective,
+    LossObjective,
+    NCSNObjective,
+    Objective,
+    TrainingSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -192,6 +200,33 @@ class UNetSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
+class PreconditionedUNetSettings(NetworkSettings):
+    """The small U-Net, preconditioned, and told the class of an image if it is to learn classes."""
+
+    widths: tuple[int, ...] = (32, 64)
+    """Feature channels at each resolution."""
+    num_blocks: int = 1
+    """Residual blocks at each resolution."""
+    patch: int = 1
+    """Pixels folded into channels before the first convolution, per side."""
+    num_classes: int | None = None
+    """The number of classes that it can be told; None: it knows none."""
+    form: str = "edm"
+    """What the U-Net predicts: score, noise, denoised, velocity, or edm, the mixture of Karras et al. (2022)."""
+    data_mean: float = 0.5
+    """The data's mean, in units of the images."""
+    data_std: float = 0.5
+    """The data's standard deviation, in units of the images."""
+
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for images (C, H, W); it takes any sigma."""
+        raw = RawUNet(
+            image_shape[0], self.widths, num_blocks=self.num_blocks, patch=self.patch, num_classes=self.num_classes
+        )
+        return Preconditioned(raw, form=self.form, data_mean=self.data_mean, data_std=self.data_std)
+
+
+@dataclass(frozen=True)
 class NCSNSettings(NetworkSettings):
     """The paper's network, a dilated RefineNet with CondInstanceNorm++."""
 
@@ -246,6 +281,33 @@ class NCSNLossSettings(LossSettings):
     def objective(self, sigmas: Tensor) -> Objective:
         """What training minimises."""
         return NCSNObjective(sigmas)
+
+
+@dataclass(frozen=True)
+class DenoisingLossSettings(LossSettings):
+    """Denoising at log-normal noise levels, each weighted so that all predictions of the network count alike.
+
+    The numbers are those of Karras et al. (2022), Table 1, for images in [-1, 1].
+    """
+
+    log_mean: float = -1.2
+    """Mean of log sigma, sigma in units of the images (P_mean)."""
+    log_std: float = 1.2
+    """Standard deviation of log sigma (P_std)."""
+    form: str = "edm"
+    """What the network predicts, as in its own settings; the weight follows from it."""
+    data_std: float = 0.5
+    """The data's standard deviation, as in the network's settings."""
+    label_dropout: float | None = None
+    """How often a network that learns classes is not told them; None: it learns none."""
+
+    def objective(self, sigmas: Tensor) -> Objective:
+        """What training minimises; it has no use for the ladder."""
+        objective = DenoisingObjective(
+            lambda x, generator: log_normal_sigmas(x, self.log_mean, self.log_std, generator),
+            lambda sigma: prediction_weight(self.form, sigma, self.data_std),
+        )
+        return objective if self.label_dropout is None else ConditionalObjective(objective, self.label_dropout)
 
 
 @dataclass(frozen=True)
