@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from ncsn_lib.generators import noise_source, sample_generators
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.runs import Run
 from ncsn_lib.samplers import SamplerStep, inpaint
+from ncsn_lib.training import slice_of
 from ncsn_lib.words import counted
 
 Progress = Callable[[int], None]
@@ -26,6 +28,7 @@ def sample_run(
     run: Run,
     num: int,
     *,
+    classes: Tensor | None = None,
     seed: int = 0,
     first: int = 0,
     batch_size: int = 500,
@@ -37,6 +40,7 @@ def sample_run(
     Args:
         run: the network and its recipe.
         num: how many images.
+        classes: (num,) the class of each image, where the network has learnt classes; by default it is told none.
         seed: of the starting points and the noise; each image has draws of its own.
         first: the number of the first image: images 5 to 9 of a seed are `num=5, first=5`.
         batch_size: images sampled together; bounds the memory, and changes no draw.
@@ -47,11 +51,17 @@ def sample_run(
         (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
 
     Raises:
-        ValueError: a recipe without a sampler, or a number below 1.
+        ValueError: a recipe without a sampler, a number below 1, another number of classes, or one that is unknown.
     """
-    score_fn, batches = _Watched(_rounded(run.network) if bfloat16 else run.network, callback), []
-    for size in batch_sizes(num, batch_size):
+    if classes is not None and classes.shape != (num,):
+        raise ValueError(f"classes must be ({num},), one for each image, got {tuple(classes.shape)}")
+    batches = []
+    for number, size in enumerate(batch_sizes(num, batch_size)):
         x, sigmas, generators = _begin(run, size, seed, first)
+        network: ScoreFn = run.network
+        if classes is not None:
+            network = partial(run.network, classes=classes[slice_of(number, batch_size)].to(x.device))
+        score_fn = _Watched(_rounded(network) if bfloat16 else network, callback)
         batches.append(score_fn.checked(run.recipe.sampler.sample(score_fn, x, sigmas, generator=generators)))
         first += size
     return torch.cat(batches)
@@ -77,14 +87,14 @@ def sample_trajectory(
         ValueError: a recipe without a sampler, no images, or fewer than 2 frames.
     """
     check_count("num_frames", num_frames, minimum=2)
-    last = run.recipe.calls_per_sample()
+    last = run.recipe.sampler.num_steps_in_all(run.recipe.noise.num_levels)
     wanted = set(np.linspace(0, last, num_frames).round().astype(int).tolist()) - {0, last}
-    frames, calls = [], 0
+    frames, steps = [], 0
 
     def keep(step: SamplerStep) -> None:
-        nonlocal calls
-        calls += 1
-        if calls in wanted:
+        nonlocal steps
+        steps += 1
+        if steps in wanted:
             frames.append(step.x.cpu())
 
     start, sigmas, generators = _begin(run, num, seed)
@@ -209,7 +219,7 @@ class _Watched:
         return samples
 
 
-def _rounded(network: torch.nn.Module) -> ScoreFn:
+def _rounded(network: ScoreFn) -> ScoreFn:
     """The network under torch's autocast to 16 bits."""
 
     def score_fn(x: Tensor, sigma: Tensor) -> Tensor:
