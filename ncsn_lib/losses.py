@@ -1,4 +1,4 @@
-"""Score-matching objectives: explicit, implicit, sliced, denoising, and the NCSN loss.
+"""Score-matching objectives: explicit, implicit, sliced, denoising, and the NCSN loss; and flow matching's.
 
 Each takes any `ScoreFn`, sums over the data's dimensions and returns one value per example. Draws are
 arguments, so a loss is a pure function and a stored draw replays exactly.
@@ -120,6 +120,31 @@ def denoising_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, n
     check_like("noise", noise, x.shape, x)
     score = evaluate_score(score_fn, x + scale * noise, sigma)
     return 0.5 * _squared_norm(score + noise / scale)
+
+
+def flow_matching_loss(velocity_fn: ScoreFn, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """Regress on the velocity of the line from an example to noise, 1/2 ||v(x_t, t) - (z - x)||^2 (Lipman et al. 2023).
+
+    The line is x_t = (1 - t) x + t z, so x_t / (1 - t) has noise of standard deviation sigma = t / (1 - t). A score s
+    there is the velocity v = -(x_t / (1 - t) + sigma (1 + sigma) s), and the loss is `denoising_score_matching_loss`
+    with the weight sigma^2 (1 + sigma)^2.
+
+    Args:
+        velocity_fn: the model, v(x_t, t).
+        x: (B, *D) clean examples.
+        t: (B,) how far each is on its way to noise, from 0 to 1.
+        noise: (B, *D) unit normal draws z.
+
+    Returns:
+        (B,) losses, summed over the data's dimensions.
+
+    Raises:
+        ValueError: shapes or devices that do not match.
+    """
+    share = per_example(t, x, name="t")
+    check_like("noise", noise, x.shape, x)
+    velocity = evaluate_score(velocity_fn, (1 - share) * x + share * noise, t)
+    return 0.5 * _squared_norm(velocity - (noise - x))
 
 
 def variance_weight(sigma: Tensor) -> Tensor:

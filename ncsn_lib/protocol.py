@@ -39,12 +39,13 @@ def evaluate_score(score_fn: ScoreFn, x: Tensor, sigma: Tensor) -> Tensor:
     return score
 
 
-def per_example(sigma: Tensor, x: Tensor) -> Tensor:
+def per_example(sigma: Tensor, x: Tensor, *, name: str = "sigma") -> Tensor:
     """Reshape one noise level per example so that it broadcasts against the examples.
 
     Args:
         sigma: (B,) noise levels, in the units of `x`.
         x: (B, *D) examples, floating point.
+        name: what messages call `sigma`.
 
     Returns:
         (B, 1, ..., 1) view of `sigma` with as many dimensions as `x`.
@@ -54,14 +55,14 @@ def per_example(sigma: Tensor, x: Tensor) -> Tensor:
         ValueError: an empty batch, `sigma` is not (B,), or lives on another device than `x`.
     """
     check_examples(x)
-    check_floating("sigma", sigma)
+    check_floating(name, sigma)
     if sigma.shape != x.shape[:1]:
         raise ValueError(
-            f"sigma must be ({len(x)},), one noise level per example of x {tuple(x.shape)}, "
-            f"got {tuple(sigma.shape)}; for one level use x.new_full((len(x),), sigma)"
+            f"{name} must be ({len(x)},), one noise level per example of x {tuple(x.shape)}, "
+            f"got {tuple(sigma.shape)}; for one level use x.new_full((len(x),), {name})"
         )
-    check_device("sigma", sigma, x)
-    check_dtype("sigma", sigma, x)
+    check_device(name, sigma, x)
+    check_dtype(name, sigma, x)
     return sigma.view(-1, *[1] * (x.ndim - 1))
 
 
