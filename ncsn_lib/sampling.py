@@ -1,7 +1,8 @@
 """A trained run sampled: any number of images in the memory of a batch, on the way, between two others, completed."""
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,6 @@ from ncsn_lib.generators import noise_source, sample_generators
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.runs import Run
 from ncsn_lib.samplers import SamplerStep, inpaint
-from ncsn_lib.training import slice_of
 from ncsn_lib.words import counted
 
 Progress = Callable[[int], None]
@@ -28,7 +28,7 @@ def sample_run(
     run: Run,
     num: int,
     *,
-    classes: Tensor | None = None,
+    classes: Sequence[int] | None = None,
     seed: int = 0,
     first: int = 0,
     batch_size: int = 500,
@@ -40,7 +40,8 @@ def sample_run(
     Args:
         run: the network and its recipe.
         num: how many images.
-        classes: (num,) the class of each image, where the network has learnt classes; by default it is told none.
+        classes: those of the images, in turn: image n has `classes[n % len(classes)]`. By default the network is told
+            none.
         seed: of the starting points and the noise; each image has draws of its own.
         first: the number of the first image: images 5 to 9 of a seed are `num=5, first=5`.
         batch_size: images sampled together; bounds the memory, and changes no draw.
@@ -51,16 +52,12 @@ def sample_run(
         (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
 
     Raises:
-        ValueError: a recipe without a sampler, a number below 1, another number of classes, or one that is unknown.
+        ValueError: a recipe without a sampler, a number below 1, or classes that the network does not know.
     """
-    if classes is not None and classes.shape != (num,):
-        raise ValueError(f"classes must be ({num},), one for each image, got {tuple(classes.shape)}")
     batches = []
-    for number, size in enumerate(batch_sizes(num, batch_size)):
+    for size in batch_sizes(num, batch_size):
         x, sigmas, generators = _begin(run, size, seed, first)
-        network: ScoreFn = run.network
-        if classes is not None:
-            network = partial(run.network, classes=classes[slice_of(number, batch_size)].to(x.device))
+        network = _of_classes(run, classes, range(first, first + size))
         score_fn = _Watched(_rounded(network) if bfloat16 else network, callback)
         batches.append(score_fn.checked(run.recipe.sampler.sample(score_fn, x, sigmas, generator=generators)))
         first += size
@@ -68,7 +65,13 @@ def sample_run(
 
 
 def sample_trajectory(
-    run: Run, num: int, *, num_frames: int = 50, seed: int = 0, callback: Progress | None = None
+    run: Run,
+    num: int,
+    *,
+    num_frames: int = 50,
+    classes: Sequence[int] | None = None,
+    seed: int = 0,
+    callback: Progress | None = None,
 ) -> Tensor:
     """The way from noise to images: states of the sampler, evenly spaced over its steps.
 
@@ -77,6 +80,7 @@ def sample_trajectory(
         num: how many images, sampled together.
         num_frames: how many states, at least 2: the start, the end, and what lies between; fewer where the sampler has
             fewer.
+        classes: as for `sample_run`.
         seed: of the starting points and the noise.
         callback: is called after each call of the network with `num`.
 
@@ -98,7 +102,7 @@ def sample_trajectory(
             frames.append(step.x.cpu())
 
     start, sigmas, generators = _begin(run, num, seed)
-    score_fn = _Watched(run.network, callback)
+    score_fn = _Watched(_of_classes(run, classes, range(num)), callback)
     end = score_fn.checked(run.recipe.sampler.sample(score_fn, start, sigmas, generator=generators, callback=keep))
     return torch.stack([start.cpu(), *frames, end])
 
@@ -189,6 +193,16 @@ def _begin(run: Run, num: int, seed: int, first: int = 0) -> tuple[Tensor, Tenso
     generators = sample_generators(seed, check_count("num", num), first=first, device=device)
     sigmas = run.recipe.noise.sigmas().to(device)
     return sampler.start((num, *run.recipe.image_shape), sigmas, generators), sigmas, generators
+
+
+def _of_classes(run: Run, classes: Sequence[int] | None, numbers: range) -> ScoreFn:
+    """The score of each image's class, where the images of these numbers have the classes in turn."""
+    if classes is None:
+        return run.network
+    if "classes" not in inspect.signature(run.network.forward).parameters:
+        raise ValueError(f"the network of {run.recipe.name} knows no classes; sample it without")
+    own = torch.tensor([classes[number % len(classes)] for number in numbers])
+    return partial(run.network, classes=own.to(next(run.network.parameters()).device))
 
 
 class _Watched:
