@@ -98,6 +98,14 @@ def check_not_negative(name: str, value: float) -> float:
     return number
 
 
+def check_probability(name: str, value: float) -> float:
+    """Return `value` as a float if it is from 0 to 1; raise otherwise."""
+    number = check_number(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+    return number
+
+
 def check_count(name: str, value: SupportsIndex, minimum: int = 1) -> int:
     """Return `value` as an int if it is an integer of any type of at least `minimum`; raise otherwise."""
     if not isinstance(value, bool):

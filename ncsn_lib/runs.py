@@ -35,6 +35,7 @@ from ncsn_lib.records import differences
 from ncsn_lib.settings import Recipe
 from ncsn_lib.training import (
     Data,
+    LabelledObjective,
     NonFiniteLossError,
     TrainingState,
     check_batch_size,
@@ -275,7 +276,10 @@ def check_every(checkpoint_every: int, quality: Quality | None) -> None:
 
 def check_images(recipe: Recipe, images: Data) -> None:
     """Raise `ValueError` unless a recipe can be trained on the images: of its shape, at least a batch."""
-    check_data(images, objective=recipe.objective())
+    objective, known = recipe.objective(), getattr(recipe.network, "num_classes", None)
+    check_data(images, objective=objective)
+    if isinstance(images, LabelledImages) and isinstance(objective, LabelledObjective) and known is not None:
+        check_count("num_classes", known, minimum=int(images.labels.max()) + 1)
     images = images.images if isinstance(images, LabelledImages) else images
     if isinstance(images, Sized) and not isinstance(images, DataLoader):
         shape = tuple((images[:1] if isinstance(images, Tensor) else examples_of(images[0])[None]).shape[1:])

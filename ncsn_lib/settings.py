@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ncsn_lib.checks import check_count, check_not_negative, check_positive
+from ncsn_lib.checks import check_count, check_not_negative, check_positive, check_probability
 from ncsn_lib.generators import Generators, RandnLike, rand, randn
 from ncsn_lib.losses import gaussian_projections, log_normal_sigmas, sliced_score_matching_vr_loss
 from ncsn_lib.metrics.cost import count_flops
@@ -364,6 +364,13 @@ class DenoisingLossSettings(LossSettings):
     """The data's standard deviation, as in the network's settings."""
     label_dropout: float | None = None
     """How often a network that learns classes is not told them; None: it learns none."""
+
+    def __post_init__(self):
+        """Refuse settings that cannot train."""
+        check_positive("log_std", self.log_std)
+        prediction_weight(self.form, torch.ones(1), self.data_std)
+        if self.label_dropout is not None:
+            check_probability("label_dropout", self.label_dropout)
 
     def objective(self, sigmas: Tensor) -> Objective:
         """What training minimises; it has no use for the ladder."""

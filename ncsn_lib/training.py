@@ -20,8 +20,8 @@ from ncsn_lib.checks import (
     check_examples,
     check_labels,
     check_not_negative,
-    check_number,
     check_positive,
+    check_probability,
     check_seed,
 )
 from ncsn_lib.data import LabelledImages, dequantize, random_flip, unit_images
@@ -207,9 +207,7 @@ class ConditionalObjective:
     """
 
     def __init__(self, objective: Objective, label_dropout: float = 0.1):
-        if not 0 <= check_number("label_dropout", label_dropout) <= 1:
-            raise ValueError(f"label_dropout must be from 0 to 1, got {label_dropout!r}")
-        self.objective, self.label_dropout = objective, label_dropout
+        self.objective, self.label_dropout = objective, check_probability("label_dropout", label_dropout)
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
         """The draws of examples without labels: NO_CLASS for each."""

@@ -65,8 +65,18 @@ def prediction_weight(form: str, sigma: Tensor, data_std: float) -> Tensor:
 
     Returns:
         (B,) weights.
+
+    Raises:
+        ValueError: a form that there is not, or `data_std` not above 0.
     """
-    return FORMS[form](sigma, data_std)[0] ** -2
+    return FORMS[check_form(form)](sigma, check_positive("data_std", data_std))[0] ** -2
+
+
+def check_form(form: str) -> str:
+    """Return the name of a form if there is one of that name; raise `ValueError` otherwise."""
+    if form not in FORMS:
+        raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+    return form
 
 
 class Preconditioned(nn.Module):
@@ -91,9 +101,7 @@ class Preconditioned(nn.Module):
 
     def __init__(self, network: nn.Module, *, form: str = "edm", data_mean: float = 0.5, data_std: float = 0.5):
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
-        self.network, self.form = network, form
+        self.network, self.form = network, check_form(form)
         self.data_mean, self.data_std = data_mean, check_positive("data_std", data_std)
 
     def forward(self, x: Tensor, sigma: Tensor, classes: Tensor | None = None) -> Tensor:
