@@ -87,7 +87,7 @@ def loader_speed() -> dict[str, float]:
 
             def work(tensor: Tensor = tensor, steps=steps) -> None:
                 for _ in range(20):
-                    draw_batch(tensor, objective, settings, next(steps), torch.device("cpu"))
+                    draw_batch((tensor,), objective, settings, next(steps), torch.device("cpu"))
 
             speeds[where] = 20 * 128 / median_seconds(work, "cpu")
     return speeds

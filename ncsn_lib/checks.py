@@ -59,6 +59,16 @@ def check_like(name: str, value: Tensor, shape: Sequence[int], x: Tensor) -> Non
     check_dtype(name, value, x)
 
 
+def check_labels(name: str, labels: Tensor, x: Tensor) -> None:
+    """Raise unless `labels` are (B,) integers, one for each of the examples `x` (B, *D), on their device."""
+    if not isinstance(labels, Tensor) or labels.dtype not in (torch.int64, torch.int32):
+        got = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise TypeError(f"{name} must be an int64 or int32 tensor, got {got}; use {name}.long()")
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"{name} must be ({len(x)},) to go with x {tuple(x.shape)}, got {tuple(labels.shape)}")
+    check_device(name, labels, x)
+
+
 def has_values(x: Tensor) -> bool:
     """Whether a check can look at the numbers of `x`: not while torch compiles, and not inside `torch.func`."""
     return not (torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x))
@@ -85,6 +95,14 @@ def check_not_negative(name: str, value: float) -> float:
     number = check_number(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name} must be finite and at least 0, got {value!r}")
+    return number
+
+
+def check_probability(name: str, value: float) -> float:
+    """Return `value` as a float if it is from 0 to 1; raise otherwise."""
+    number = check_number(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Score-matching objectives: explicit, implicit, sliced, denoising, and the NCSN loss.
+"""Score-matching objectives: explicit, implicit, sliced, denoising, and the NCSN loss; and flow matching's.
 
 Each takes any `ScoreFn`, sums over the data's dimensions and returns one value per example. Draws are
 arguments, so a loss is a pure function and a stored draw replays exactly.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ncsn_lib.checks import check_count, check_device, check_examples, check_like, has_values
+from ncsn_lib.checks import check_count, check_examples, check_labels, check_like, check_positive, has_values
 from ncsn_lib.protocol import ScoreFn, evaluate_score, per_example
 
 
@@ -122,6 +122,31 @@ def denoising_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, n
     return 0.5 * _squared_norm(score + noise / scale)
 
 
+def flow_matching_loss(velocity_fn: ScoreFn, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """Regress on the velocity of the line from an example to noise, 1/2 ||v(x_t, t) - (z - x)||^2 (Lipman et al. 2023).
+
+    The line is x_t = (1 - t) x + t z, so x_t / (1 - t) has noise of standard deviation sigma = t / (1 - t). A score s
+    there is the velocity v = -(x_t / (1 - t) + sigma (1 + sigma) s), and the loss is `denoising_score_matching_loss`
+    with the weight sigma^2 (1 + sigma)^2.
+
+    Args:
+        velocity_fn: the model, v(x_t, t).
+        x: (B, *D) clean examples.
+        t: (B,) how far each is on its way to noise, from 0 to 1.
+        noise: (B, *D) unit normal draws z.
+
+    Returns:
+        (B,) losses, summed over the data's dimensions.
+
+    Raises:
+        ValueError: shapes or devices that do not match.
+    """
+    share = per_example(t, x, name="t")
+    check_like("noise", noise, x.shape, x)
+    velocity = evaluate_score(velocity_fn, (1 - share) * x + share * noise, t)
+    return 0.5 * _squared_norm(velocity - (noise - x))
+
+
 def variance_weight(sigma: Tensor) -> Tensor:
     """The weight lambda(sigma) = sigma^2, which gives every level a loss of one size (Song & Ermon 2019, Sec. 4.2)."""
     return sigma**2
@@ -158,17 +183,19 @@ def ncsn_loss(
             would cost too much or is impossible, so there it is what the device says of an index out of range.
     """
     check_like("sigmas", sigmas, (len(sigmas),), x)
-    if not isinstance(labels, Tensor) or labels.dtype not in (torch.int64, torch.int32):
-        got = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
-        raise TypeError(f"labels must be an int64 or int32 tensor, got {got}; use labels.long()")
-    if labels.shape != x.shape[:1]:
-        raise ValueError(f"labels must be ({len(x)},) to go with x {tuple(x.shape)}, got {tuple(labels.shape)}")
-    check_device("labels", labels, x)
+    check_labels("labels", labels, x)
     if x.device.type == "cpu" and has_values(labels):
         for label in labels[(labels < 0) | (labels >= len(sigmas))].tolist():
             raise IndexError(f"labels must be from 0 to {len(sigmas) - 1}, the index of a level, got {label}")
     sigma = sigmas.index_select(0, labels)  # unlike sigmas[labels], which takes -1 for the last
     return (weight(sigma) * denoising_score_matching_loss(score_fn, x, sigma, noise)).mean()
+
+
+def log_normal_sigmas(x: Tensor, log_mean: float, log_std: float, generator: torch.Generator | None = None) -> Tensor:
+    """A noise level for each example, log sigma ~ N(log_mean, log_std^2): (B,) for examples (B, *D) (EDM, Table 1)."""
+    check_examples(x)
+    unit = torch.randn(len(x), generator=generator, device=x.device, dtype=x.dtype)
+    return (log_mean + check_positive("log_std", log_std) * unit).exp()
 
 
 def gaussian_projections(x: Tensor, num_projections: int, generator: torch.Generator | None = None) -> Tensor:

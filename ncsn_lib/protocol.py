@@ -4,7 +4,10 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ncsn_lib.checks import check_device, check_dtype, check_examples, check_floating
+from ncsn_lib.checks import check_device, check_dtype, check_examples, check_floating, check_labels, has_values
+
+NO_CLASS = -1
+"""The class of an example whose class a conditional score function is not told."""
 
 
 class ScoreFn(Protocol):
@@ -36,12 +39,13 @@ def evaluate_score(score_fn: ScoreFn, x: Tensor, sigma: Tensor) -> Tensor:
     return score
 
 
-def per_example(sigma: Tensor, x: Tensor) -> Tensor:
+def per_example(sigma: Tensor, x: Tensor, *, name: str = "sigma") -> Tensor:
     """Reshape one noise level per example so that it broadcasts against the examples.
 
     Args:
         sigma: (B,) noise levels, in the units of `x`.
         x: (B, *D) examples, floating point.
+        name: what messages call `sigma`.
 
     Returns:
         (B, 1, ..., 1) view of `sigma` with as many dimensions as `x`.
@@ -51,12 +55,35 @@ def per_example(sigma: Tensor, x: Tensor) -> Tensor:
         ValueError: an empty batch, `sigma` is not (B,), or lives on another device than `x`.
     """
     check_examples(x)
-    check_floating("sigma", sigma)
+    check_floating(name, sigma)
     if sigma.shape != x.shape[:1]:
         raise ValueError(
-            f"sigma must be ({len(x)},), one noise level per example of x {tuple(x.shape)}, "
-            f"got {tuple(sigma.shape)}; for one level use x.new_full((len(x),), sigma)"
+            f"{name} must be ({len(x)},), one noise level per example of x {tuple(x.shape)}, "
+            f"got {tuple(sigma.shape)}; for one level use x.new_full((len(x),), {name})"
         )
-    check_device("sigma", sigma, x)
-    check_dtype("sigma", sigma, x)
+    check_device(name, sigma, x)
+    check_dtype(name, sigma, x)
     return sigma.view(-1, *[1] * (x.ndim - 1))
+
+
+def check_classes(classes: Tensor, num_classes: int, x: Tensor) -> Tensor:
+    """Return the classes (B,) of the examples `x` (B, *D) if each is from 0 to K - 1, or NO_CLASS.
+
+    Args:
+        classes: (B,) integers.
+        num_classes: K.
+        x: (B, *D) examples.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        TypeError: classes that are no integer tensor.
+        ValueError: another number of them than examples, another device, or, on a CPU, where reading them costs
+            nothing, a class that there is not.
+    """
+    check_labels("classes", classes, x)
+    if x.device.type == "cpu" and has_values(classes):
+        for number in classes[(classes < NO_CLASS) | (classes >= num_classes)].tolist():
+            raise ValueError(f"classes must be from 0 to {num_classes - 1}, or {NO_CLASS} for none, got {number}")
+    return classes

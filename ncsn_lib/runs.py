@@ -26,7 +26,7 @@ from ncsn_lib.checkpoints import (
     save_model,
 )
 from ncsn_lib.checks import check_count
-from ncsn_lib.data import fingerprint
+from ncsn_lib.data import LabelledImages, fingerprint
 from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.files import claim, discard_abandoned, discard_folder, set_aside, write_beside
 from ncsn_lib.provenance import provenance
@@ -35,6 +35,7 @@ from ncsn_lib.records import differences
 from ncsn_lib.settings import Recipe
 from ncsn_lib.training import (
     Data,
+    LabelledObjective,
     NonFiniteLossError,
     TrainingState,
     check_batch_size,
@@ -100,7 +101,8 @@ def train_recipe(
     Args:
         recipe: what to do.
         folder: where the results go; made if missing. Every process must see it.
-        images: (N, C, H, W) training images, or a data set of them; the recipe's own training split by default.
+        images: (N, C, H, W) training images, with labels if the recipe learns classes, or a data set of them; the
+            recipe's own training split by default.
         device: where to train.
         checkpoint_every: steps between checkpoints.
         keep: how many checkpoints stay, the newest.
@@ -130,7 +132,9 @@ def train_recipe(
     check_shares(settings.batch_size, processes.size, accumulate)
     images = own_images(recipe) if images is None else images
     check_images(recipe, images)
-    source = fingerprint(images) if isinstance(images, Tensor) else None
+    labels = images.labels if isinstance(images, LabelledImages) else None
+    examples = images.images if isinstance(images, LabelledImages) else images
+    source = fingerprint(examples) if isinstance(examples, Tensor) else None
     state = TrainingState.start(recipe.build_network().to(device), recipe.training)
     with claim(folder) if processes.rank == 0 else contextlib.nullcontext():
         if processes.rank == 0:
@@ -144,8 +148,9 @@ def train_recipe(
             for network in (state.network, state.ema.module):
                 network.to(memory_format=torch.channels_last)
             state.network.compile()
-        if isinstance(images, Tensor) and images.nbytes <= KEPT_ON_DEVICE:
-            images = images.to(device)
+        if isinstance(examples, Tensor) and examples.nbytes <= KEPT_ON_DEVICE:
+            examples = examples.to(device)
+            images = examples if labels is None else LabelledImages(examples, labels)
         origin = {"processes": processes.size, "provenance": provenance(command, device)}
         save = partial(save_checkpoint, recipe=recipe.to_dict(), images=source)
         files = _RunFiles(recipe, folder, state, save, keep, quality, origin)
@@ -247,11 +252,11 @@ def read_run_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def own_images(recipe: Recipe) -> Tensor:
-    """(N, *D) the training split of the recipe's data set; `ValueError` if there is none of that name."""
+def own_images(recipe: Recipe) -> LabelledImages:
+    """(N, *D) and (N,) the training split of the recipe's data set; `ValueError` if there is none of that name."""
     if recipe.dataset not in SOURCES:
         raise ValueError(f"there is no data set {recipe.dataset!r}; hand the images over, or use {', '.join(SOURCES)}")
-    return SOURCES[recipe.dataset]("train").images
+    return SOURCES[recipe.dataset]("train")
 
 
 def describe_last(folder: Path) -> str:
@@ -271,7 +276,11 @@ def check_every(checkpoint_every: int, quality: Quality | None) -> None:
 
 def check_images(recipe: Recipe, images: Data) -> None:
     """Raise `ValueError` unless a recipe can be trained on the images: of its shape, at least a batch."""
-    check_data(images)
+    objective, known = recipe.objective(), getattr(recipe.network, "num_classes", None)
+    check_data(images, objective=objective)
+    if isinstance(images, LabelledImages) and isinstance(objective, LabelledObjective) and known is not None:
+        check_count("num_classes", known, minimum=int(images.labels.max()) + 1)
+    images = images.images if isinstance(images, LabelledImages) else images
     if isinstance(images, Sized) and not isinstance(images, DataLoader):
         shape = tuple((images[:1] if isinstance(images, Tensor) else examples_of(images[0])[None]).shape[1:])
         if shape != recipe.image_shape:

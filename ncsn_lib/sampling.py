@@ -1,7 +1,9 @@
 """A trained run sampled: any number of images in the memory of a batch, on the way, between two others, completed."""
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ def sample_run(
     run: Run,
     num: int,
     *,
+    classes: Sequence[int] | None = None,
     seed: int = 0,
     first: int = 0,
     batch_size: int = 500,
@@ -37,6 +40,8 @@ def sample_run(
     Args:
         run: the network and its recipe.
         num: how many images.
+        classes: those of the images, in turn: image n has `classes[n % len(classes)]`. By default the network is told
+            none.
         seed: of the starting points and the noise; each image has draws of its own.
         first: the number of the first image: images 5 to 9 of a seed are `num=5, first=5`.
         batch_size: images sampled together; bounds the memory, and changes no draw.
@@ -47,18 +52,26 @@ def sample_run(
         (num, C, H, W) images on the CPU, in [0, 1] but for the sampler's noise: not clamped.
 
     Raises:
-        ValueError: a recipe without a sampler, or a number below 1.
+        ValueError: a recipe without a sampler, a number below 1, or classes that the network does not know.
     """
-    score_fn, batches = _Watched(_rounded(run.network) if bfloat16 else run.network, callback), []
+    batches = []
     for size in batch_sizes(num, batch_size):
         x, sigmas, generators = _begin(run, size, seed, first)
+        network = _of_classes(run, classes, range(first, first + size))
+        score_fn = _Watched(_rounded(network) if bfloat16 else network, callback)
         batches.append(score_fn.checked(run.recipe.sampler.sample(score_fn, x, sigmas, generator=generators)))
         first += size
     return torch.cat(batches)
 
 
 def sample_trajectory(
-    run: Run, num: int, *, num_frames: int = 50, seed: int = 0, callback: Progress | None = None
+    run: Run,
+    num: int,
+    *,
+    num_frames: int = 50,
+    classes: Sequence[int] | None = None,
+    seed: int = 0,
+    callback: Progress | None = None,
 ) -> Tensor:
     """The way from noise to images: states of the sampler, evenly spaced over its steps.
 
@@ -67,6 +80,7 @@ def sample_trajectory(
         num: how many images, sampled together.
         num_frames: how many states, at least 2: the start, the end, and what lies between; fewer where the sampler has
             fewer.
+        classes: as for `sample_run`.
         seed: of the starting points and the noise.
         callback: is called after each call of the network with `num`.
 
@@ -77,18 +91,18 @@ def sample_trajectory(
         ValueError: a recipe without a sampler, no images, or fewer than 2 frames.
     """
     check_count("num_frames", num_frames, minimum=2)
-    last = run.recipe.calls_per_sample()
+    last = run.recipe.sampler.num_steps_in_all(run.recipe.noise.num_levels)
     wanted = set(np.linspace(0, last, num_frames).round().astype(int).tolist()) - {0, last}
-    frames, calls = [], 0
+    frames, steps = [], 0
 
     def keep(step: SamplerStep) -> None:
-        nonlocal calls
-        calls += 1
-        if calls in wanted:
+        nonlocal steps
+        steps += 1
+        if steps in wanted:
             frames.append(step.x.cpu())
 
     start, sigmas, generators = _begin(run, num, seed)
-    score_fn = _Watched(run.network, callback)
+    score_fn = _Watched(_of_classes(run, classes, range(num)), callback)
     end = score_fn.checked(run.recipe.sampler.sample(score_fn, start, sigmas, generator=generators, callback=keep))
     return torch.stack([start.cpu(), *frames, end])
 
@@ -181,6 +195,16 @@ def _begin(run: Run, num: int, seed: int, first: int = 0) -> tuple[Tensor, Tenso
     return sampler.start((num, *run.recipe.image_shape), sigmas, generators), sigmas, generators
 
 
+def _of_classes(run: Run, classes: Sequence[int] | None, numbers: range) -> ScoreFn:
+    """The score of each image's class, where the images of these numbers have the classes in turn."""
+    if classes is None:
+        return run.network
+    if "classes" not in inspect.signature(run.network.forward).parameters:
+        raise ValueError(f"the network of {run.recipe.name} knows no classes; sample it without")
+    own = torch.tensor([classes[number % len(classes)] for number in numbers])
+    return partial(run.network, classes=own.to(next(run.network.parameters()).device))
+
+
 class _Watched:
     """A score function that reports each call, and notes at which noise level a state was not finite any more."""
 
@@ -209,7 +233,7 @@ class _Watched:
         return samples
 
 
-def _rounded(network: torch.nn.Module) -> ScoreFn:
+def _rounded(network: ScoreFn) -> ScoreFn:
     """The network under torch's autocast to 16 bits."""
 
     def score_fn(x: Tensor, sigma: Tensor) -> Tensor:

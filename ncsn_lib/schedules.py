@@ -40,6 +40,31 @@ def geometric_sigmas(sigma_max: float, sigma_min: float, num_levels: int) -> Ten
     return check_sigmas(logs.exp().to(torch.get_default_dtype()))
 
 
+def karras_sigmas(sigma_max: float, sigma_min: float, num_levels: int, rho: float = 7.0) -> Tensor:
+    """Noise levels that are evenly spaced in sigma^(1/rho), largest first (Karras et al. 2022, Eq. 5).
+
+    `sigma_i = (sigma_max^(1/rho) + (i - 1) / (L - 1) * (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho`. Their solvers
+    take one step a level and a last one to sigma = 0, which is no level here.
+
+    Args:
+        sigma_max: the largest level sigma_1, in the units of the data; 80 in the paper, whose data have spread 0.5.
+        sigma_min: the smallest level sigma_L, in the units of the data; 0.002 in the paper.
+        num_levels: the number of levels L, at least 2.
+        rho: 1 spaces the levels evenly, and as it grows they come close to geometric; 7 in the paper.
+
+    Returns:
+        (L,) strictly decreasing levels in torch's default dtype.
+
+    Raises:
+        ValueError: what `geometric_sigmas` refuses, or a rho that is not finite and positive.
+    """
+    first, last = geometric_sigmas(sigma_max, sigma_min, 2).double().tolist()
+    power = 1 / check_positive("rho", rho)
+    check_count("num_levels", num_levels, minimum=2)
+    roots = torch.linspace(first**power, last**power, num_levels, dtype=torch.float64)
+    return check_sigmas((roots**rho).to(torch.get_default_dtype()))
+
+
 def check_sigmas(sigmas: Tensor) -> Tensor:
     """Return `sigmas` if it is a ladder of noise levels: (L,), finite, positive, strictly decreasing.
 

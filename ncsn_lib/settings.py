@@ -8,20 +8,33 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ncsn_lib.checks import check_count, check_not_negative, check_positive
+from ncsn_lib.checks import check_count, check_not_negative, check_positive, check_probability
 from ncsn_lib.generators import Generators, RandnLike, rand, randn
-from ncsn_lib.losses import gaussian_projections, sliced_score_matching_vr_loss
+from ncsn_lib.losses import gaussian_projections, log_normal_sigmas, sliced_score_matching_vr_loss
 from ncsn_lib.metrics.cost import count_flops
 from ncsn_lib.networks.mlp import MLP
 from ncsn_lib.networks.ncsn import NCSN
 from ncsn_lib.networks.ncsnv2 import NCSNv2
+from ncsn_lib.networks.preconditioning import Preconditioned, prediction_weight
 from ncsn_lib.networks.score_resnet import ScoreResNet
-from ncsn_lib.networks.unet import UNet
+from ncsn_lib.networks.unet import RawUNet, UNet
 from ncsn_lib.protocol import ScoreFn
 from ncsn_lib.records import Record
-from ncsn_lib.samplers import Callback, annealed_langevin_dynamics, consistent_annealed_sampling
-from ncsn_lib.schedules import check_sigmas, geometric_sigmas
-from ncsn_lib.training import LossObjective, NCSNObjective, Objective, TrainingSettings
+from ncsn_lib.samplers import (
+    Callback,
+    annealed_langevin_dynamics,
+    consistent_annealed_sampling,
+    probability_flow_ode,
+)
+from ncsn_lib.schedules import check_sigmas, geometric_sigmas, karras_sigmas
+from ncsn_lib.training import (
+    ConditionalObjective,
+    DenoisingObjective,
+    LossObjective,
+    NCSNObjective,
+    Objective,
+    TrainingSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,10 @@ class SamplerSettings(Record, ABC):
     @abstractmethod
     def num_calls(self, num_levels: int) -> int:
         """How often the network is called for a batch, after training on so many levels."""
+
+    def num_steps_in_all(self, num_levels: int) -> int:
+        """How many steps it takes, each told to the callback but perhaps the last: one a call, unless it says so."""
+        return self.num_calls(num_levels)
 
     @property
     def inpainting(self) -> "SamplingSettings":
@@ -176,6 +193,61 @@ class ConsistentSamplingSettings(SamplerSettings):
 
 
 @dataclass(frozen=True)
+class HeunSettings(SamplerSettings):
+    """How Heun's method follows the probability flow, from normal noise; the start is all its chance.
+
+    The numbers are those of Karras et al. (2022), Table 1 and Sec. 3, for images in [0, 1], which spread half as wide
+    as theirs.
+    """
+
+    num_levels: int = 18
+    """The number of levels; the network is called twice at each but the last."""
+    sigma_max: float = 40.0
+    """The first level, in units of the images."""
+    sigma_min: float = 0.001
+    """The last level, from which it denoises, in units of the images."""
+    rho: float = 7.0
+    """How much closer the levels lie at the small end."""
+    data_mean: float = 0.5
+    """It starts from normal noise of standard deviation sigma_max around this value, in units of the images."""
+    inpainting: SamplingSettings = SamplingSettings(eps=2e-5, num_steps=10, denoise=True)
+    """How it completes images: by annealed Langevin dynamics on the recipe's levels."""
+
+    def __post_init__(self):
+        """Refuse settings that cannot sample."""
+        self.levels()
+
+    def levels(self) -> Tensor:
+        """(L,) its own noise levels."""
+        return karras_sigmas(self.sigma_max, self.sigma_min, self.num_levels, self.rho)
+
+    def start(self, shape: tuple[int, ...], sigmas: Tensor, generator: Generators) -> Tensor:
+        """Starting states of that shape (B, C, H, W), normal around `data_mean` with sigma_max."""
+        return self.data_mean + self.sigma_max * randn(shape, generator, like=sigmas)
+
+    def sample(
+        self,
+        score_fn: ScoreFn,
+        x: Tensor,
+        sigmas: Tensor,
+        *,
+        generator: Generators | None = None,
+        randn_like: RandnLike | None = None,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """The probability flow from `x` with noise sigma_max; it draws nothing, and takes its own levels."""
+        return probability_flow_ode(score_fn, x, self.levels().to(x.device), method="heun", callback=callback)
+
+    def num_calls(self, num_levels: int) -> int:
+        """How often the sampler calls the network, however many levels it was trained on."""
+        return 2 * self.num_levels - 1
+
+    def num_steps_in_all(self, num_levels: int) -> int:
+        """One step a level."""
+        return self.num_levels
+
+
+@dataclass(frozen=True)
 class UNetSettings(NetworkSettings):
     """The small U-Net."""
 
@@ -189,6 +261,33 @@ class UNetSettings(NetworkSettings):
     def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
         """A fresh network for images (C, H, W); it takes any sigma."""
         return UNet(image_shape[0], self.widths, num_blocks=self.num_blocks, patch=self.patch)
+
+
+@dataclass(frozen=True)
+class PreconditionedUNetSettings(NetworkSettings):
+    """The small U-Net, preconditioned, and told the class of an image if it is to learn classes."""
+
+    widths: tuple[int, ...] = (32, 64)
+    """Feature channels at each resolution."""
+    num_blocks: int = 1
+    """Residual blocks at each resolution."""
+    patch: int = 1
+    """Pixels folded into channels before the first convolution, per side."""
+    num_classes: int | None = None
+    """The number of classes that it can be told; None: it knows none."""
+    form: str = "edm"
+    """What the U-Net predicts: score, noise, denoised, velocity, or edm, the mixture of Karras et al. (2022)."""
+    data_mean: float = 0.5
+    """The data's mean, in units of the images."""
+    data_std: float = 0.5
+    """The data's standard deviation, in units of the images."""
+
+    def build(self, sigmas: Tensor, image_shape: tuple[int, ...]) -> nn.Module:
+        """A fresh network for images (C, H, W); it takes any sigma."""
+        raw = RawUNet(
+            image_shape[0], self.widths, num_blocks=self.num_blocks, patch=self.patch, num_classes=self.num_classes
+        )
+        return Preconditioned(raw, form=self.form, data_mean=self.data_mean, data_std=self.data_std)
 
 
 @dataclass(frozen=True)
@@ -246,6 +345,40 @@ class NCSNLossSettings(LossSettings):
     def objective(self, sigmas: Tensor) -> Objective:
         """What training minimises."""
         return NCSNObjective(sigmas)
+
+
+@dataclass(frozen=True)
+class DenoisingLossSettings(LossSettings):
+    """Denoising at log-normal noise levels, each weighted so that all predictions of the network count alike.
+
+    The numbers are those of Karras et al. (2022), Table 1, for images in [-1, 1].
+    """
+
+    log_mean: float = -1.2
+    """Mean of log sigma, sigma in units of the images (P_mean)."""
+    log_std: float = 1.2
+    """Standard deviation of log sigma (P_std)."""
+    form: str = "edm"
+    """What the network predicts, as in its own settings; the weight follows from it."""
+    data_std: float = 0.5
+    """The data's standard deviation, as in the network's settings."""
+    label_dropout: float | None = None
+    """How often a network that learns classes is not told them; None: it learns none."""
+
+    def __post_init__(self):
+        """Refuse settings that cannot train."""
+        check_positive("log_std", self.log_std)
+        prediction_weight(self.form, torch.ones(1), self.data_std)
+        if self.label_dropout is not None:
+            check_probability("label_dropout", self.label_dropout)
+
+    def objective(self, sigmas: Tensor) -> Objective:
+        """What training minimises; it has no use for the ladder."""
+        objective = DenoisingObjective(
+            lambda x, generator: log_normal_sigmas(x, self.log_mean, self.log_std, generator),
+            lambda sigma: prediction_weight(self.form, sigma, self.data_std),
+        )
+        return objective if self.label_dropout is None else ConditionalObjective(objective, self.label_dropout)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def sample_to_shards(
     num: int,
     folder: Path,
     *,
+    classes: Sequence[int] | None = None,
     seed: int = 0,
     batch_size: int = 500,
     bfloat16: bool = False,
@@ -32,6 +34,7 @@ def sample_to_shards(
         num: how many images.
         folder: gets `shard-00000.npy` and so on, each (batch_size, C, H, W) uint8, and `samples.json`, which says of
             what network, how and with which seed. Shards that are there already are kept.
+        classes: those of the images, in turn, as for `sample_run`.
         seed: of the starting points and the noise.
         batch_size: images in a shard, sampled together.
         bfloat16: let the network's convolutions round to 16 bits.
@@ -56,9 +59,13 @@ def sample_to_shards(
         "bfloat16": bfloat16,
         "device": next(run.network.parameters()).device.type,
     }
+    if classes is not None:
+        record["classes"] = list(classes)
     _claim(folder, record)
     shards = [folder / f"shard-{number:05d}.npy" for number in range(len(sizes))]
-    sample = partial(sample_run, run, seed=seed, batch_size=batch_size, bfloat16=bfloat16, callback=callback)
+    sample = partial(
+        sample_run, run, classes=classes, seed=seed, batch_size=batch_size, bfloat16=bfloat16, callback=callback
+    )
     for number, (size, shard) in enumerate(zip(sizes, shards, strict=True)):
         if not _holds(shard, size):
             write_array(shard, to_bytes(sample(size, first=number * batch_size)))

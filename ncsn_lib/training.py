@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,12 +15,20 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from ncsn_lib.checks import check_count, check_examples, check_not_negative, check_positive, check_seed
-from ncsn_lib.data import dequantize, random_flip, unit_images
+from ncsn_lib.checks import (
+    check_count,
+    check_examples,
+    check_labels,
+    check_not_negative,
+    check_positive,
+    check_probability,
+    check_seed,
+)
+from ncsn_lib.data import LabelledImages, dequantize, random_flip, unit_images
 from ncsn_lib.distributed import ALONE, Processes
 from ncsn_lib.generators import step_generator
-from ncsn_lib.losses import ncsn_loss, variance_weight
-from ncsn_lib.protocol import ScoreFn
+from ncsn_lib.losses import denoising_score_matching_loss, ncsn_loss, variance_weight
+from ncsn_lib.protocol import NO_CLASS, ScoreFn
 from ncsn_lib.records import Record
 from ncsn_lib.schedules import check_sigmas
 
@@ -98,6 +107,15 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class LabelledObjective(Objective, Protocol):
+    """An objective that learns classes: the loop hands it the labels of a batch, too."""
+
+    def draw_labelled(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Draws:
+        """What `draw` returns, for the batch `x` with the labels (B,)."""
+        ...
+
+
 class NCSNObjective:
     """The NCSN loss with a level per image drawn uniformly (Song & Ermon 2019, Eq. 6).
 
@@ -131,6 +149,91 @@ class NCSNObjective:
                 if not self.loss(score_fn, x[rows], part).isfinite():
                     bad.append(f"{label + 1} (sigma = {self.sigmas[label]:.4g})")
         return f"noise level {', '.join(bad)} of {len(self.sigmas)}" if bad else "the sum over the batch"
+
+
+class DenoisingObjective:
+    """Denoising score matching at any noise levels, drawn for each image anew and weighted.
+
+    The mean of weight(sigma) 1/2 ||s(x + sigma z, sigma) + z / sigma||^2. Karras et al. (2022), Eq. (2), weigh the
+    denoiser D = x + sigma^2 s, so their lambda(sigma) ||D - x||^2 is half that with the weight lambda(sigma) sigma^4.
+
+    Args:
+        sigma: what draws the levels: maps (x, generator) to (B,) noise levels, in the units of the images. For example
+            `lambda x, generator: log_normal_sigmas(x, -1.2, 1.2, generator)`.
+        weight: maps (B,) levels to (B,) weights, sigma^2 by default.
+    """
+
+    def __init__(
+        self,
+        sigma: Callable[[Tensor, torch.Generator], Tensor],
+        weight: Callable[[Tensor], Tensor] = variance_weight,
+    ):
+        self.sigma, self.weight = sigma, weight
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
+        """Levels `sigma` (B,) and unit normal `noise` (B, *D)."""
+        sigma = self.sigma(x, generator)
+        return {"sigma": sigma, "noise": torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)}
+
+    def losses(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
+        """(B,) weighted losses."""
+        return self.weight(draws["sigma"]) * denoising_score_matching_loss(score_fn, x, **draws)
+
+    def loss(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> Tensor:
+        """The mean over the batch."""
+        return self.losses(score_fn, x, draws).mean()
+
+    def explain(self, score_fn: ScoreFn, x: Tensor, draws: Draws) -> str:
+        """Names the noise levels at which the loss is not finite, or the images."""
+        if not x.isfinite().all():
+            return "the images hold values that are not finite"
+        with torch.no_grad():
+            bad = draws["sigma"][~self.losses(score_fn, x, draws).isfinite()]
+        return "the noise level " + ", ".join(f"{sigma:.4g}" for sigma in bad) if len(bad) else "the sum over the batch"
+
+
+class ConditionalObjective:
+    """Any objective, for a network that is told the class of each example: network(x, sigma, classes).
+
+    Now and then it is not told, at random, so that one network learns the score of each class and that of all
+    together (Ho & Salimans 2022, Alg. 1).
+
+    Args:
+        objective: what is minimised.
+        label_dropout: how often the class is kept back, from 0 to 1.
+
+    Raises:
+        ValueError: a dropout that is no probability.
+    """
+
+    def __init__(self, objective: Objective, label_dropout: float = 0.1):
+        self.objective, self.label_dropout = objective, check_probability("label_dropout", label_dropout)
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Draws:
+        """The draws of examples without labels: NO_CLASS for each."""
+        return self.draw_labelled(x, torch.full((len(x),), NO_CLASS, device=x.device), generator)
+
+    def draw_labelled(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Draws:
+        """What the objective draws, and `classes` (B,): the labels, but for those that are kept back."""
+        check_labels("labels", labels, x)
+        draws = self.objective.draw(x, generator)
+        dropped = torch.rand(len(x), generator=generator, device=x.device) < self.label_dropout
+        return {**draws, "classes": labels.masked_fill(dropped, NO_CLASS)}
+
+    def loss(self, score_fn: Callable[..., Tensor], x: Tensor, draws: Draws) -> Tensor:
+        """The objective's loss of the network with its classes."""
+        draws = dict(draws)
+        return self.objective.loss(partial(score_fn, classes=draws.pop("classes")), x, draws)
+
+    def explain(self, score_fn: Callable[..., Tensor], x: Tensor, draws: Draws) -> str:
+        """Names the class of the first example whose loss is not finite, and what the objective says of it."""
+        for row in range(len(x)):
+            part = {name: value[row : row + 1] for name, value in draws.items()}
+            if not self.loss(score_fn, x[row : row + 1], part).isfinite():
+                classes = part.pop("classes")
+                told = self.objective.explain(partial(score_fn, classes=classes), x[row : row + 1], part)
+                return f"an example of class {classes.item()}: {told}"
+        return "the sum over the batch"
 
 
 class LossObjective:
@@ -218,8 +321,10 @@ class TrainingState:
         self.optimizer.load_state_dict(state)
 
 
-Data = Tensor | Dataset[Any] | DataLoader[Any]
-"""What is trained on: a tensor (N, *D), or torch's way of handing out examples."""
+Data = Tensor | LabelledImages | Dataset[Any] | DataLoader[Any]
+"""What is trained on: a tensor (N, *D), one with labels, or torch's way of handing out examples."""
+Batch = tuple[Tensor, ...]
+"""The examples (B, *D) of a step, and their labels (B,) where the objective learns classes."""
 
 
 def train(
@@ -228,7 +333,7 @@ def train(
     objective: Objective,
     settings: TrainingSettings,
     *,
-    take: Callable[[Any], Tensor] | None = None,
+    take: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
     processes: Processes = ALONE,
     stop: Callable[[], bool] | None = None,
@@ -245,11 +350,13 @@ def train(
     Args:
         network: what is trained, in place, a module (x, sigma) -> score; or the state from which to go on.
         data: (N, *D) examples, N at least the batch size, images in [0, 1] or uint8, on the network's device or on the
-            CPU, from where a batch at a time is taken; or a `Dataset` with a length; or a `DataLoader` of batches.
-        objective: what to minimise.
+            CPU, from where a batch at a time is taken; or `LabelledImages`; or a `Dataset` with a length; or a
+            `DataLoader` of batches.
+        objective: what to minimise; a `ConditionalObjective` needs data with labels.
         settings: how.
         take: the examples in what a data set or a loader hands out. By default that is the tensor itself, the first of
-            a tuple, or the only images in a dict.
+            a tuple, or the only images in a dict. For an objective that learns classes, the examples and their labels:
+            by default the first two of a tuple, or the only images and the only whole numbers in a dict.
         accumulate: parts into which a process cuts its share of the batch; more need less memory.
         processes: who trains.
         stop: is asked at each step; where one process says yes, all end after that step.
@@ -279,7 +386,7 @@ def training_steps(
     objective: Objective,
     settings: TrainingSettings,
     *,
-    take: Callable[[Any], Tensor] | None = None,
+    take: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
     processes: Processes = ALONE,
     stop: Callable[[], bool] | None = None,
@@ -293,7 +400,7 @@ def training_steps(
     Yields:
         The loss of each step, when the state is as the step left it.
     """
-    check_data(data, processes)
+    check_data(data, processes, objective)
     shares = check_shares(settings.batch_size, processes.size, accumulate)
     device = next(state.network.parameters()).device
     network = processes.wrap(state.network)
@@ -301,9 +408,10 @@ def training_steps(
     taken: _Step | None = None
 
     state.network.train()
-    for step, examples in enumerate(_batches(data, settings, state.step, take), state.step):
+    labelled = isinstance(objective, LabelledObjective)
+    for step, batch in enumerate(_batches(data, settings, state.step, take, labelled), state.step):
         # The batch and its draws are the same in all processes; the gradient is of this one's share, part by part.
-        x, draws = draw_batch(examples, objective, settings, step, device)
+        x, draws = draw_batch(batch, objective, settings, step, device)
         state.optimizer.zero_grad()
         loss = x.new_zeros(())
         with _own_draws(settings.seed, step, device):
@@ -383,22 +491,31 @@ class _Step:
 
 
 def draw_batch(
-    examples: Tensor, objective: Objective, settings: TrainingSettings, step: int, device: torch.device
+    batch: Batch, objective: Objective, settings: TrainingSettings, step: int, device: torch.device
 ) -> tuple[Tensor, Draws]:
     """A step's examples (B, *D) as the network gets them, and the draws of its loss; the same whenever it is called."""
     generator = step_generator(settings.seed, step, device)
-    x = unit_images(examples.to(device, non_blocking=True))
+    examples, *labels = (part.to(device, non_blocking=True) for part in batch)
+    x = unit_images(examples)
     x = dequantize(x, generator) if settings.dequantize else x
     x = random_flip(x, generator) if settings.flip else x
+    if isinstance(objective, LabelledObjective):
+        return x, objective.draw_labelled(x, labels[0], generator)
     return x, objective.draw(x, generator)
 
 
-def check_data(data: Data, processes: Processes = ALONE) -> None:
-    """Raise unless so many processes can be trained on data of this kind."""
+def check_data(data: Data, processes: Processes = ALONE, objective: Objective | None = None) -> None:
+    """Raise unless so many processes can minimise the objective, if one is given, on data of this kind."""
     if isinstance(data, DataLoader):
         if processes.size > 1:
             raise ValueError("several processes need the same batches: hand over the DataLoader's data set")
-    elif not (isinstance(data, Tensor) or (isinstance(data, Dataset) and isinstance(data, Sized))):
+    elif isinstance(data, LabelledImages):
+        if len(data.images) != len(data.labels):
+            raise ValueError(f"each image needs a label, got {len(data.images)} images and {len(data.labels)} labels")
+    elif isinstance(data, Tensor):
+        if isinstance(objective, LabelledObjective):
+            raise ValueError("the objective learns classes, and a tensor has none: hand over LabelledImages(x, labels)")
+    elif not (isinstance(data, Dataset) and isinstance(data, Sized)):
         raise TypeError(
             f"data must be a tensor, a Dataset with a length or a DataLoader, got {type(data).__name__}; "
             "torch.as_tensor makes a tensor of an array"
@@ -406,27 +523,37 @@ def check_data(data: Data, processes: Processes = ALONE) -> None:
 
 
 def _batches(
-    data: Data, settings: TrainingSettings, start: int, take: Callable[[Any], Tensor] | None
-) -> Iterator[Tensor]:
-    """The examples (B, *D) of each step from `start` on."""
-    take = take or examples_of
+    data: Data, settings: TrainingSettings, start: int, take: Callable[[Any], Any] | None, labelled: bool
+) -> Iterator[Batch]:
+    """The examples (B, *D) of each step from `start` on, and their labels if they are wanted."""
+    taken = take or (labelled_examples_of if labelled else examples_of)
+
+    def parts(item: Any) -> Batch:
+        found: Any = taken(item)
+        return (found[0], torch.as_tensor(found[1])) if labelled else (found,)
+
     if isinstance(data, DataLoader):
         for item in itertools.islice(_epochs(data), settings.num_steps - start):
-            x = take(item)
+            x, *labels = parts(item)
             check_examples(unit_images(x))
             if len(x) != settings.batch_size:
                 raise ValueError(
                     f"the loader's batch has {len(x)} examples, the settings ask for {settings.batch_size}; "
                     f"give it batch_size={settings.batch_size} and drop_last=True"
                 )
-            yield x
+            yield x, *labels
     elif isinstance(data, Sized):
+        tensors = data[: 1 + labelled] if isinstance(data, LabelledImages) else (data,)
         for step in range(start, settings.num_steps):
-            indices = batch_indices(len(data), settings.batch_size, settings.seed, step)
-            x = data[indices] if isinstance(data, Tensor) else torch.stack([take(data[i]) for i in indices.tolist()])
+            indices = batch_indices(len(tensors[0]), settings.batch_size, settings.seed, step)
+            if isinstance(data, Dataset):
+                items = [parts(data[i]) for i in indices.tolist()]
+                batch = tuple(map(torch.stack, zip(*items, strict=True)))
+            else:
+                batch = tuple(tensor[indices] for tensor in tensors)
             if step == start:
-                check_examples(unit_images(x))
-            yield x
+                check_examples(unit_images(batch[0]))
+            yield batch
 
 
 def _epochs(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -466,6 +593,37 @@ def examples_of(item: Any) -> Tensor:
     if not _holds_numbers(item):
         raise TypeError(f"the data hand out {type(item).__name__}, not tensors: give take=, which makes a tensor of it")
     return torch.as_tensor(item)
+
+
+def labelled_examples_of(item: Any) -> tuple[Tensor, Any]:
+    """The examples in what a data set or a loader hands out, as by `examples_of`, and their labels.
+
+    Args:
+        item: a tuple or list of examples, labels and whatever else; or a dict, of which the only entry of whole numbers
+            is taken for the labels.
+
+    Returns:
+        The examples and the labels.
+
+    Raises:
+        TypeError: none are found, or a dict has several.
+    """
+    if isinstance(item, Mapping):
+        found = [value for value in item.values() if _is_label(value)]
+        if len(found) == 1:
+            return examples_of(item), found[0]
+    elif isinstance(item, tuple | list) and len(item) > 1 and _is_label(item[1]):
+        return examples_of(item), item[1]
+    raise TypeError(
+        f"the objective learns classes, and which are they in what the data hand out ({type(item).__name__})? "
+        "give take=, which makes (examples, labels) of it"
+    )
+
+
+def _is_label(value: Any) -> bool:
+    if not isinstance(value, int | np.integer | np.ndarray | Tensor):
+        return False
+    return torch.as_tensor(value).dtype in (torch.int64, torch.int32)
 
 
 def _holds_numbers(value: Any) -> bool:

@@ -10,6 +10,7 @@ from torch import nn
 
 from ncsn_lib.networks.layers import ResidualConvUnits
 from ncsn_lib.recipes import RECIPES
+from ncsn_lib.settings import DenoisingLossSettings, HeunSettings, PreconditionedUNetSettings
 
 
 def perturbed_density(parameters, density, sigma, x):
@@ -96,6 +97,16 @@ def small_recipe(**changes):
     for group, values in {**SMALL, **changes}.items():
         recipe = dataclasses.replace(recipe, **{group: dataclasses.replace(getattr(recipe, group), **values)})
     return recipe
+
+
+def conditional_recipe(**changes):
+    """The small digits recipe with a preconditioned network that learns the classes."""
+    learns = {
+        "network": PreconditionedUNetSettings(widths=(8,), num_classes=10),
+        "loss": DenoisingLossSettings(label_dropout=0.2),
+        "sampling": HeunSettings(num_levels=3, sigma_max=8.0, sigma_min=0.05),
+    }
+    return dataclasses.replace(small_recipe(**changes), **learns)
 
 
 class Colours(torch.nn.Module):

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from problems import TINY
+from problems import TINY, conditional_recipe
 
 from ncsn_lib.checkpoints import list_checkpoints, load_checkpoint, load_model
 from ncsn_lib.cli import main
 from ncsn_lib.cli.train import StopSignal
+from ncsn_lib.data import load_images
 from ncsn_lib.recipes import RECIPES
-from ncsn_lib.runs import load_run
+from ncsn_lib.runs import load_run, train_recipe
+from ncsn_lib.sampling import sample_run
 
 
 def fails(capsys, *argv):
@@ -84,6 +86,25 @@ def test_train_on_any_folder(capsys, pictures, tmp_path):
     assert "2 steps done" in capsys.readouterr().out
     said = fails(capsys, *argv[:-2])
     assert "dataset is 'images of pictures' there and 'digits' here" in said
+
+
+def test_the_classes_of_any_folder_are_learnt_and_sampled(capsys, pictures, tmp_path, monkeypatch):
+    """The classes are the folders: what is trained is what the images with those labels train."""
+    for number in range(9):
+        (pictures / "ab"[number % 2]).mkdir(exist_ok=True)
+        (pictures / f"{number}.png").rename(pictures / "ab"[number % 2] / f"{number}.png")
+    recipe = conditional_recipe(training={"num_steps": 2, "batch_size": 4})
+    monkeypatch.setitem(RECIPES, "digits", recipe)
+    folder, out = tmp_path / "run", tmp_path / "samples.npy"
+    assert main(["train", "digits", "--run-dir", str(folder), "--data", str(pictures)]) == 0
+    train_recipe(recipe, tmp_path / "other", images=load_images(pictures, size=8))
+    assert (folder / "loss.csv").read_bytes() == (tmp_path / "other" / "loss.csv").read_bytes()
+    argv = ["sample", "digits", "--run-dir", str(folder), "--num", "3", "--out", str(out), "--classes"]
+    assert main([*argv, "1", "0"]) == 0
+    assert np.array_equal(np.load(out), sample_run(load_run(folder), 3, classes=[1, 0]).numpy())
+    assert "--classes must be from 0 to 9, or -1 for none, got 12" in fails(capsys, *argv, "12")
+    few = ["train", "digits", "--network.num-classes", "1", "--run-dir", folder, "--data", pictures]
+    assert "--network.num-classes must be at least 2, got 1" in fails(capsys, *few)
 
 
 def test_the_pictures_are_decoded_once(pictures, tmp_path, monkeypatch):

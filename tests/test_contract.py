@@ -1,6 +1,7 @@
 """One contract: each objective trains each network, in parts, in processes, cut and gone on with; and that samples.
 
-A new objective or network joins by a line in `OBJECTIVES` or `NETWORKS`.
+A new objective or network joins by a line in `OBJECTIVES` or `NETWORKS`; all are handed labels, which those that learn
+classes learn.
 """
 
 import copy
@@ -16,6 +17,7 @@ from processes import start, wait_for_end
 
 from ncsn_lib import MLP, NCSN, GaussianMixture, LossObjective, NCSNObjective, NCSNv2, TrainingSettings, UNet, train
 from ncsn_lib.checkpoints import load_checkpoint, save_checkpoint
+from ncsn_lib.data import LabelledImages
 from ncsn_lib.distributed import Processes
 from ncsn_lib.generators import randn, sample_generators
 from ncsn_lib.losses import (
@@ -23,11 +25,12 @@ from ncsn_lib.losses import (
     explicit_score_matching_loss,
     gaussian_projections,
     implicit_score_matching_loss,
+    log_normal_sigmas,
     rademacher_projections,
     sliced_score_matching_loss,
     sliced_score_matching_vr_loss,
 )
-from ncsn_lib.networks import ScoreResNet
+from ncsn_lib.networks import Preconditioned, RawUNet, ScoreResNet
 from ncsn_lib.samplers import (
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
@@ -36,14 +39,17 @@ from ncsn_lib.samplers import (
     langevin_dynamics,
     metropolis_adjusted_langevin_dynamics,
 )
-from ncsn_lib.training import TrainingState
+from ncsn_lib.training import ConditionalObjective, DenoisingObjective, TrainingState
 
 SIGMAS = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
 SETTINGS = TrainingSettings(num_steps=2, batch_size=4, learning_rate=1e-2, max_grad_norm=1.0)
 IMAGES, POINTS = (1, 4, 4), (3,)
+LABELS = torch.arange(24) % 3
 NETWORKS = {
     "MLP": (lambda: MLP(3, (8,), conditional=True), POINTS),
     "UNet": (lambda: UNet(1, (8,), num_blocks=1), IMAGES),
+    "UNet, classes": (lambda: UNet(1, (8,), num_blocks=1, num_classes=3), IMAGES),
+    "preconditioned": (lambda: Preconditioned(RawUNet(1, (8,), num_blocks=1, num_classes=3)), IMAGES),
     "NCSN": (lambda: without_repetitions(NCSN(SIGMAS, 1, 2)), IMAGES),
     "NCSNv2": (lambda: without_repetitions(NCSNv2(SIGMAS, 1, 2)), IMAGES),
     "ScoreResNet": (lambda: ScoreResNet(1, 8), IMAGES),
@@ -62,6 +68,7 @@ def at_a_level(loss, **draws):
 OBJECTIVES = {
     "ncsn": NCSNObjective(SIGMAS),
     "denoising": LossObjective(denoising_score_matching_loss, sigma=0.5, noise=noise_for),
+    "levels drawn": DenoisingObjective(lambda x, generator: SIGMAS[torch.randint(3, (len(x),), generator=generator)]),
     "explicit": at_a_level(explicit_score_matching_loss, true_score=lambda x, generator: -x),
     "implicit": at_a_level(implicit_score_matching_loss),
     "sliced": at_a_level(
@@ -71,7 +78,17 @@ OBJECTIVES = {
         sliced_score_matching_vr_loss, projections=lambda x, generator: gaussian_projections(x, 2, generator)
     ),
 }
-CROSSED = list(itertools.product(OBJECTIVES, NETWORKS))
+LEARNS_CLASSES = {
+    "ncsn, classes": ConditionalObjective(OBJECTIVES["ncsn"], 0.3),
+    "log-normal, classes": ConditionalObjective(
+        DenoisingObjective(lambda x, generator: log_normal_sigmas(x, -1.0, 1.0, generator)), 0.3
+    ),
+}
+CROSSED = [
+    *itertools.product(OBJECTIVES, NETWORKS),
+    *itertools.product(LEARNS_CLASSES, ["UNet, classes", "preconditioned"]),
+]
+OBJECTIVES |= LEARNS_CLASSES
 
 
 def problem(network):
@@ -88,7 +105,7 @@ def problem(network):
 def trained(objective, network, **options):
     """The state after the training."""
     module, data = problem(network)
-    return train(module, data, OBJECTIVES[objective], SETTINGS, **options)
+    return train(module, LabelledImages(data, LABELS), OBJECTIVES[objective], SETTINGS, **options)
 
 
 @functools.cache
@@ -124,7 +141,7 @@ def test_cut_saved_loaded_gone_on_with_and_sampled(objective, network, tmp_path)
             weight.zero_()  # all that counts is loaded
     state = TrainingState.start(module, SETTINGS)
     state.load(checkpoint.step, checkpoint.weights, checkpoint.training)
-    state = train(state, data, OBJECTIVES[objective], SETTINGS)
+    state = train(state, LabelledImages(data, LABELS), OBJECTIVES[objective], SETTINGS)
     assert torch.equal(flat(state.network), whole(objective, network))
     samples = annealed_langevin_dynamics(
         state.ema.module, data[:3], SIGMAS, eps=1e-3, num_steps=2, generator=sample_generators(0, 3)

@@ -15,8 +15,10 @@ from ncsn_lib.distributions import GaussianMixture
 from ncsn_lib.losses import (
     denoising_score_matching_loss,
     explicit_score_matching_loss,
+    flow_matching_loss,
     gaussian_projections,
     implicit_score_matching_loss,
+    log_normal_sigmas,
     ncsn_loss,
     rademacher_projections,
     sliced_score_matching_loss,
@@ -171,6 +173,37 @@ def test_ncsn_loss_is_the_weighted_mean_over_the_batch(weight):
     assert loss.item() == pytest.approx((total / 6).item(), rel=1e-12)
 
 
+def test_flow_matching_is_denoising_in_other_letters():
+    """On the same draws, with sigma = t / (1 - t) and the weight sigma^2 (1 + sigma)^2, for any score at all."""
+    x, noise, t = normal(6, 3), normal(6, 3, seed=1), torch.tensor([1e-3, 0.1, 0.4, 0.5, 0.9, 0.999]).double()
+    score_fn, sigma = smooth_network(3), t / (1 - t)
+
+    def velocity_fn(x_t, t):
+        """E[z - x | x_t]: of x_t / (1 - t) the noise is -sigma s and the denoised x_t / (1 - t) + sigma^2 s."""
+        level = t / (1 - t)
+        score = score_fn(x_t / (1 - t[:, None]), level)
+        return -level[:, None] * score - (x_t / (1 - t[:, None]) + level[:, None] ** 2 * score)
+
+    denoising = sigma**2 * (1 + sigma) ** 2 * denoising_score_matching_loss(score_fn, x, sigma, noise)
+    torch.testing.assert_close(flow_matching_loss(velocity_fn, x, t, noise), denoising, rtol=1e-9, atol=1e-9)
+
+
+def test_flow_matching_at_its_ends():
+    """The velocity z - x costs nothing; at t = 0 the model is handed x, at t = 1 the noise."""
+    x, noise, seen = normal(2, 3), normal(2, 3, seed=1), []
+    assert flow_matching_loss(lambda x_t, t: noise - x, x, torch.tensor([0.3, 0.8]).double(), noise).abs().max() == 0
+    flow_matching_loss(lambda x_t, t: seen.append(x_t) or x_t, x, torch.tensor([0.0, 1.0]).double(), noise)
+    assert torch.equal(seen[0], torch.stack([x[0], noise[1]]))
+
+
+def test_log_normal_levels():
+    """Mean and standard deviation of the logarithm, to five standard errors."""
+    logs = log_normal_sigmas(torch.zeros(40_000, 1), -1.2, 0.7, seeded()).log()
+    assert abs(logs.mean() + 1.2) < 5 * 0.7 / 200
+    assert abs(logs.std() - 0.7) < 5 * 0.7 / 200 / 2**0.5
+    assert log_normal_sigmas(normal(3, 2), -1.2, 0.7, seeded()).dtype == torch.float64
+
+
 def test_a_negative_label_is_refused_where_its_value_cannot_be_read():
     """In a compiled loss: it must not be the last level in silence."""
     compiled = torch.compile(lambda labels: ncsn_loss(PLAIN, X, SIGMA, labels, X), backend="eager", fullgraph=True)
@@ -202,6 +235,7 @@ def loss_calls(score_fn, x, sigma):
         "sliced": lambda: sliced_score_matching_loss(score_fn, x, sigma, v).sum(),
         "sliced, variance reduced": lambda: sliced_score_matching_vr_loss(score_fn, x, sigma, v).sum(),
         "denoising": lambda: denoising_score_matching_loss(score_fn, x, sigma, noise).sum(),
+        "flow matching": lambda: flow_matching_loss(score_fn, x, sigma / (1 + sigma), noise).sum(),
         "ncsn": lambda: ncsn_loss(score_fn, x, sigma[:2].sort(descending=True).values, labels, noise),
     }
 
@@ -299,6 +333,9 @@ PLAIN = lambda x, sigma: -x  # noqa: E731
             ValueError,
             r"x must hold at least one example, got \(0, 3\)",
         ),
+        (lambda: flow_matching_loss(PLAIN, X, SIGMA[:3], X), ValueError, r"t must be \(4,\).*got \(3,\)"),
+        (lambda: flow_matching_loss(PLAIN, X, SIGMA, X[:3]), ValueError, r"noise must be \(4, 3"),
+        (lambda: log_normal_sigmas(X, 0.0, 0.0), ValueError, "log_std must be a finite number above 0, got 0"),
         (lambda: gaussian_projections(X[:0], 1), ValueError, "at least one example"),
         (lambda: gaussian_projections(X, 0), ValueError, "num_projections must be at least 1, got 0"),
         (lambda: rademacher_projections(X, 1.5), TypeError, "num_projections must be an int"),

@@ -12,8 +12,14 @@ from ncsn_lib import (
     sliced_score_matching_vr_loss,
     train,
 )
-from ncsn_lib.losses import explicit_score_matching_loss, gaussian_projections, implicit_score_matching_loss
-from ncsn_lib.training import NonFiniteLossError
+from ncsn_lib.data import LabelledImages
+from ncsn_lib.losses import (
+    explicit_score_matching_loss,
+    gaussian_projections,
+    implicit_score_matching_loss,
+    log_normal_sigmas,
+)
+from ncsn_lib.training import ConditionalObjective, DenoisingObjective, NCSNObjective, NonFiniteLossError
 
 SETTINGS = TrainingSettings(num_steps=600, batch_size=256, learning_rate=0.05, cosine_decay=True)
 MEAN = torch.tensor([0.5, -0.5])
@@ -126,3 +132,102 @@ def test_what_is_not_finite_is_named(points):
 def test_negative_sigma_is_refused():
     with pytest.raises(ValueError, match="sigma must be finite and at least 0, got -1"):
         LossObjective(implicit_score_matching_loss, sigma=-1)
+
+
+# --- any noise level
+
+
+def test_denoising_at_drawn_levels_is_its_formula(points):
+    """Each example at its own level with its own weight, written out."""
+    objective = DenoisingObjective(lambda x, g: log_normal_sigmas(x, -1.0, 0.5, g), lambda sigma: 3.0 * sigma**4)
+    draws = objective.draw(points, torch.Generator().manual_seed(0))
+    assert draws["sigma"].unique().numel() == len(points)
+    network, total = Affine(), 0.0
+    for x, sigma, noise in zip(points, draws["sigma"], draws["noise"], strict=True):
+        score = network.layer(x + sigma * noise)
+        total += 3.0 * sigma**4 * 0.5 * (score + noise / sigma).square().sum()
+    torch.testing.assert_close(objective.loss(network, points, draws), total / len(points))
+
+
+def test_levels_and_images_that_are_not_finite_are_named(points):
+    objective = DenoisingObjective(lambda x, generator: torch.tensor([1.0, 0.25, 4.0]))
+    draws = objective.draw(points[:3], torch.Generator().manual_seed(0))
+
+    def score_fn(x, sigma):
+        return x / (sigma > 0.5)[:, None]
+
+    assert objective.explain(score_fn, points[:3], draws) == "the noise level 0.25"
+    assert objective.explain(Affine(), points[:3], draws) == "the sum over the batch"
+    assert objective.explain(Affine(), points[:3] * torch.inf, draws) == "the images hold values that are not finite"
+
+
+# --- classes
+
+
+def test_the_class_is_kept_back_at_random():
+    """At the odds that are asked for, to five standard errors; the other labels are as they were."""
+    x, labels = torch.zeros(20_000, 1), torch.arange(20_000) % 7
+    inner = NCSNObjective(torch.tensor([1.0, 0.5]))
+    draws = ConditionalObjective(inner, 0.2).draw_labelled(x, labels, torch.Generator().manual_seed(0))
+    kept = draws["classes"] >= 0
+    assert abs((~kept).float().mean() - 0.2) < 5 * (0.2 * 0.8 / 20_000) ** 0.5
+    assert torch.equal(draws["classes"][kept], labels[kept])
+    assert (draws["classes"][~kept] == -1).all()
+    own = inner.draw(x, torch.Generator().manual_seed(0))
+    assert all(torch.equal(draws[name], value) for name, value in own.items())  # what it draws is undisturbed
+    never = ConditionalObjective(inner, 0.0).draw_labelled(x, labels, torch.Generator().manual_seed(0))
+    assert torch.equal(never["classes"], labels)
+    assert (ConditionalObjective(inner, 0.0).draw(x, torch.Generator().manual_seed(0))["classes"] == -1).all()
+
+
+class Shifted(Affine):
+    """A score A (x - m), where A is common to all classes and each has its m."""
+
+    def __init__(self):
+        super().__init__()
+        self.means = nn.Parameter(torch.zeros(2, 2))
+
+    def forward(self, x, sigma, classes):
+        return self.layer(x - self.means[classes])
+
+
+def test_a_network_learns_the_score_of_each_class(points):
+    """Two Gaussians 6 apart, by their labels: A is minus the inverse of the covariance within the classes."""
+    labels = torch.arange(256) % 2
+    x = points + 6.0 * labels[:, None] * torch.tensor([1.0, 0.0])
+    objective = ConditionalObjective(LossObjective(implicit_score_matching_loss), 0.0)
+    torch.manual_seed(0)
+    network = train(Shifted(), LabelledImages(x, labels), objective, SETTINGS).ema.module
+    means = torch.stack([x[labels == n].mean(0) for n in (0, 1)])
+    precision = torch.linalg.inv((x - means[labels]).T @ (x - means[labels]) / 256)
+    found, expected = network(x, x.new_ones(256), labels), (means[labels] - x) @ precision
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.1)
+
+
+def test_what_is_not_finite_is_named_with_its_class(points):
+    """Whatever objective is within: here one that groups the examples by their level."""
+    objective = ConditionalObjective(NCSNObjective(torch.tensor([1.0, 0.5])), 0.0)
+    draws = objective.draw_labelled(points[:6], torch.arange(6), torch.Generator().manual_seed(0))
+
+    def score_fn(x, sigma, classes):
+        return x / (classes != 4)[:, None]
+
+    assert objective.explain(score_fn, points[:6], draws).startswith("an example of class 4: noise level ")
+    assert objective.explain(lambda x, sigma, classes: x, points[:6], draws) == "the sum over the batch"
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (torch.zeros(3), TypeError, "labels must be an int64 or int32 tensor, got torch.float32"),
+        (torch.zeros(2).long(), ValueError, r"labels must be \(3,\) .*got \(2,\)"),
+    ],
+)
+def test_labels_that_cannot_be(points, labels, error, message):
+    with pytest.raises(error, match=message):
+        ConditionalObjective(NCSNObjective(torch.ones(1))).draw_labelled(points[:3], labels, torch.Generator())
+
+
+def test_a_dropout_that_cannot_be():
+    with pytest.raises(ValueError, match=r"label_dropout must be from 0 to 1, got 1\.1"):
+        ConditionalObjective(NCSNObjective(torch.ones(1)), 1.1)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import hashlib
+import math
 import os
 import random
 import signal
@@ -12,17 +13,20 @@ import time
 import numpy as np
 import pytest
 import torch
+from problems import conditional_recipe
 from problems import small_recipe as small
 from processes import start_command, wait_for, wait_for_end
 
 from ncsn_lib.checkpoints import CheckpointError, list_checkpoints
-from ncsn_lib.data import load_digits
+from ncsn_lib.data import LabelledImages, load_digits
 from ncsn_lib.losses import sliced_score_matching_vr_loss
 from ncsn_lib.metrics import count_flops
 from ncsn_lib.recipes import RECIPES, SOURCES, load_two_modes
 from ncsn_lib.runs import Quality, TrainingInterrupted, export_run, load_run, read_rows, train_recipe
 from ncsn_lib.settings import (
     ConsistentSamplingSettings,
+    DenoisingLossSettings,
+    HeunSettings,
     NCSNSettings,
     NoiseSettings,
     Recipe,
@@ -92,7 +96,7 @@ def test_the_recipes_of_sliced_score_matching(name, variance):
     torch.testing.assert_close(objective.loss(network, x, draws), expected.mean())
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist_small", "cifar10", "fig1_raw", "toy"])
+@pytest.mark.parametrize("name", ["digits", "mnist_small", "mnist_edm", "cifar10", "fig1_raw", "toy"])
 def test_the_cost_of_a_loss_in_calls(monkeypatch, name):
     """Counted by PyTorch for a step of one image, against the number that `list` and the plans reckon with.
 
@@ -151,6 +155,41 @@ def test_the_levels_of_consistent_sampling():
     assert seen[7:] == seen[:7]  # whatever the training's other levels
 
 
+def test_the_levels_of_heun():
+    """Karras et al. (2022), Eq. (5) and Algorithm 1: L steps down their own levels, two calls each but for the last."""
+    settings, seen = HeunSettings(num_levels=5, sigma_max=20.0, sigma_min=0.02, rho=3.0, data_mean=0.2), []
+
+    def zero_score(x, sigma):
+        seen.append(sigma[0].item())
+        return torch.zeros_like(x)
+
+    ladder = NoiseSettings(12.0, 0.01, 24).sigmas()
+    x = settings.start((2000, 1, 4, 4), ladder, torch.Generator().manual_seed(0))
+    # 32,000 draws around 0.2 with sigma_max = 20: five standard errors.
+    assert abs(x.mean() - 0.2) < 5 * 20 / 32_000**0.5
+    assert abs(x.std() / 20 - 1) < 5 / 64_000**0.5
+    steps = []
+    assert torch.equal(settings.sample(zero_score, x, ladder, callback=steps.append), x)
+    assert len(seen) == settings.num_calls(24) == 9
+    assert len(steps) == settings.num_steps_in_all(24) == 5
+    levels = np.linspace(20 ** (1 / 3), 0.02 ** (1 / 3), 5) ** 3
+    assert seen == pytest.approx([levels[0], *np.repeat(levels[1:], 2)], rel=1e-5)
+
+
+def test_the_constants_of_karras_et_al():
+    """Their Table 1, sigma_data = 0.5 in [-1, 1], halved with the images, which we have in [0, 1]."""
+    assert DenoisingLossSettings() == DenoisingLossSettings(log_mean=-1.2, log_std=1.2, data_std=0.5)
+    assert HeunSettings() == HeunSettings(num_levels=18, sigma_max=80 / 2, sigma_min=0.002 / 2, rho=7.0)
+    recipe = RECIPES["cifar10_edm"]
+    assert recipe.loss.log_mean == pytest.approx(-1.2 + math.log(recipe.loss.data_std / 0.5), abs=0.005)
+    for name in ("mnist_edm", "cifar10_edm"):
+        loss, network = RECIPES[name].loss, RECIPES[name].network
+        assert (loss.data_std, loss.form) == (network.data_std, network.form)
+        assert network.data_mean == RECIPES[name].sampling.data_mean
+    assert RECIPES["mnist_edm"].size()[0] < 800_000
+    assert 2 * RECIPES["cifar10_edm"].size()[0] < 10e6  # bytes
+
+
 def test_weights_follow_from_the_seed_alone():
     torch.manual_seed(5)
     first = small().build_network()
@@ -193,6 +232,13 @@ def test_fields_that_are_no_recipe(change, message):
         lambda: ConsistentSamplingSettings(keep=1.1),
         lambda: SlicedLossSettings(noise_std=-0.1),
         lambda: SlicedLossSettings(num_projections=0),
+        lambda: DenoisingLossSettings(log_std=0.0),
+        lambda: DenoisingLossSettings(data_std=0.0),
+        lambda: DenoisingLossSettings(label_dropout=2.0),
+        lambda: DenoisingLossSettings(form="x0"),
+        lambda: HeunSettings(num_levels=1),
+        lambda: HeunSettings(sigma_min=50.0),
+        lambda: HeunSettings(rho=0.0),
     ],
 )
 def test_settings_that_cannot_be(make):
@@ -267,9 +313,27 @@ def test_stopped_when_asked(tmp_path):
     assert sums(tmp_path / "cut") == sums(tmp_path / "whole")
 
 
+def test_a_recipe_that_learns_classes_goes_on_exactly(tmp_path):
+    """With its labels, cut and not; and images without labels are refused before anything is written."""
+    asked = iter([False, False, True])
+    with pytest.raises(TrainingInterrupted):
+        train_recipe(conditional_recipe(), tmp_path / "cut", stop=lambda: next(asked))
+    train_recipe(conditional_recipe(), tmp_path / "cut")
+    train_recipe(conditional_recipe(), tmp_path / "whole", images=load_digits("train"))
+    assert sums(tmp_path / "cut") == sums(tmp_path / "whole")
+    with pytest.raises(ValueError, match="the objective learns classes, and a tensor has none"):
+        train_recipe(conditional_recipe(), tmp_path / "new", images=load_digits("train").images)
+    digits = load_digits("train")
+    with pytest.raises(ValueError, match="num_classes must be at least 12, got 10"):
+        train_recipe(conditional_recipe(), tmp_path / "new", images=digits._replace(labels=digits.labels + 2))
+    assert not (tmp_path / "new").exists()
+
+
 def test_images_of_another_shape(tmp_path):
     with pytest.raises(ValueError, match=r"images must be \(N, 1, 8, 8\), got \(20, 1, 4, 4\)"):
         train_recipe(small(), tmp_path, images=torch.zeros(20, 1, 4, 4))
+    with pytest.raises(ValueError, match=r"images must be \(N, 1, 8, 8\), got \(20, 1, 4, 4\)"):
+        train_recipe(small(), tmp_path, images=LabelledImages(torch.zeros(20, 1, 4, 4), torch.zeros(20).long()))
 
 
 def test_the_small_run_or_the_full_one(tmp_path, monkeypatch):

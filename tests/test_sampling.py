@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import seeded, small_recipe
+from problems import conditional_recipe, seeded, small_recipe
 
 from ncsn_lib.generators import sample_generators, step_generator
 from ncsn_lib.protocol import evaluate_score
@@ -82,6 +82,50 @@ def by_hand(run, num, seed):
     eta = 1 - 0.4 * (0.02 ** (1 / 5))  # the ladder's ratio is 0.02^(1/5)
     start = 0.5 + stacked(torch.randn, generators)
     return consistent_annealed_sampling(run.network, start, levels, eta=eta, randn_like=replay)
+
+
+# --- classes
+
+
+@pytest.fixture(scope="module")
+def knows_classes():
+    """A run whose network knows ten classes; weights that do something are put in."""
+    recipe = conditional_recipe()
+    network = recipe.build_network()
+    for weight in network.parameters():
+        if weight.abs().max() == 0:
+            torch.nn.init.normal_(weight, std=0.05, generator=seeded())
+    return Run(network.eval(), recipe, 7)
+
+
+def test_images_of_classes_in_turn(knows_classes):
+    """Image n is of class n mod 3: the sampler's image of that class alone, whatever the batch."""
+    samples = sample_run(knows_classes, 5, classes=[4, -1, 7], seed=3, batch_size=2)
+    for number, own in enumerate([4, -1, 7, 4, -1]):
+        alone = sample_run(knows_classes, 1, classes=[own], seed=3, first=number)
+        with_the_rest = sample_run(knows_classes, 1, classes=range(-1, 9), seed=3, first=number)
+        torch.testing.assert_close(samples[number], alone[0], rtol=0, atol=1e-5)
+        assert (samples[number] - with_the_rest[0]).abs().max() > 1e-4
+    none = sample_run(knows_classes, 5, seed=3)
+    assert [bool((a - b).abs().max() < 1e-5) for a, b in zip(samples, none, strict=True)] == [0, 1, 0, 0, 1]
+    end = sample_trajectory(knows_classes, 5, num_frames=9, classes=[4, -1, 7], seed=3)
+    assert len(end) == 4  # the start, and a state after each of three steps
+    torch.testing.assert_close(end[-1], samples, rtol=0, atol=1e-5)
+
+
+def test_shards_of_classes(knows_classes, tmp_path):
+    sample_to_shards(knows_classes, 3, tmp_path, classes=[4, 7], batch_size=2)
+    expected = to_bytes(sample_run(knows_classes, 3, classes=[4, 7], batch_size=2))
+    assert np.array_equal(np.concatenate([np.load(path) for path in sorted(tmp_path.glob("*.npy"))]), expected)
+    with pytest.raises(ValueError, match="holds other samples"):
+        sample_to_shards(knows_classes, 3, tmp_path, classes=[7, 4], batch_size=2)
+
+
+def test_classes_that_are_not_known(knows_classes):
+    with pytest.raises(ValueError, match="classes must be from 0 to 9, or -1 for none, got 10"):
+        sample_run(knows_classes, 1, classes=[10])
+    with pytest.raises(ValueError, match="the network of digits knows no classes; sample it without"):
+        sample_run(make_run(Recorder()), 1, classes=[1])
 
 
 # --- sample_run

@@ -12,6 +12,7 @@ from ncsn_lib.schedules import (
     check_sigmas,
     explain_schedule,
     geometric_sigmas,
+    karras_sigmas,
     langevin_step_sizes,
     level_overlap,
     suggest_sigmas,
@@ -38,6 +39,25 @@ def test_the_papers_ladder():
     assert (sigmas[0] / sigmas[1]).item() == pytest.approx(100 ** (1 / 9), rel=1e-6)
     expected = [1.0, 0.5995, 0.3594, 0.2154, 0.1292, 0.0774, 0.0464, 0.0278, 0.0167, 0.01]  # of its section 5
     torch.testing.assert_close(sigmas, torch.tensor(expected), rtol=0, atol=6e-5)
+
+
+@given(rho=st.floats(0.5, 20), num_levels=st.integers(2, 40))
+def test_a_ladder_of_2022_is_even_in_its_root(rho, num_levels):
+    sigmas = karras_sigmas(80.0, 0.002, num_levels, rho).double()
+    assert sigmas[[0, -1]].tolist() == pytest.approx([80, 0.002], rel=2e-7)
+    roots = sigmas ** (1 / rho)
+    expected = torch.full_like(roots[1:], ((80 ** (1 / rho) - 0.002 ** (1 / rho)) / (num_levels - 1)))
+    torch.testing.assert_close(-roots.diff(), expected, rtol=0, atol=3e-7 * 80 ** (1 / rho))
+
+
+def test_a_ladder_of_2022_at_the_ends_of_rho():
+    """Even at 1; at rho without end geometric."""
+    torch.testing.assert_close(karras_sigmas(5.0, 1.0, 5, rho=1), torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0]))
+    torch.testing.assert_close(karras_sigmas(5.0, 1.0, 5, rho=1e5), geometric_sigmas(5.0, 1.0, 5), rtol=1e-4, atol=0)
+    with pytest.raises(ValueError, match="rho must be a finite number above 0, got 0"):
+        karras_sigmas(5.0, 1.0, 5, rho=0)
+    with pytest.raises(ValueError, match="num_levels must be at least 2, got 1"):
+        karras_sigmas(5.0, 1.0, 1)
 
 
 bad_level = st.one_of(st.floats(max_value=0), st.sampled_from([math.nan, math.inf, -math.inf]))

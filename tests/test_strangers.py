@@ -24,13 +24,14 @@ from ncsn_lib import (
     train_recipe,
 )
 from ncsn_lib.checkpoints import CheckpointError
+from ncsn_lib.data import LabelledImages
 from ncsn_lib.distributed import Processes
 from ncsn_lib.generators import randn
 from ncsn_lib.losses import denoising_score_matching_loss
 from ncsn_lib.records import Record
 from ncsn_lib.runs import export_run
 from ncsn_lib.settings import LossSettings, NetworkSettings, SamplerSettings
-from ncsn_lib.training import examples_of
+from ncsn_lib.training import ConditionalObjective, examples_of
 
 SIGMAS = torch.tensor([1.0, 0.3])
 SETTINGS = TrainingSettings(num_steps=5, batch_size=4, learning_rate=1e-2)
@@ -132,6 +133,63 @@ def test_data_that_cannot_be_trained_on():
     for data in [Stream(), POINTS.numpy(), Dicts(lambda n: POINTS[n])]:
         with pytest.raises(TypeError, match=f"a Dataset with a length or a DataLoader, got {type(data).__name__}"):
             trained_on(data)
+
+
+# --- labels
+
+LABELS = torch.arange(16) % 3
+
+
+class Told(nn.Module):
+    """A score that is told the class."""
+
+    def __init__(self):
+        super().__init__()
+        self.shifts = nn.Parameter(torch.zeros(4, 3))
+
+    def forward(self, x, sigma, classes):
+        return self.shifts[classes + 1] - x
+
+
+def told(data, **options):
+    """The weights of a network that learns classes after a training on the data."""
+    return train(Told(), data, ConditionalObjective(NCSNObjective(SIGMAS), 0.2), SETTINGS, **options).network.shifts
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TensorDataset(POINTS, LABELS),
+        DictDataset(lambda n: (POINTS[n], int(LABELS[n]), f"{n}.png")),
+        DictDataset(lambda n: {"label": LABELS[n], "image": POINTS[n], "file": f"{n}.png"}),
+        DictDataset(lambda n: {"pixel_values": POINTS[n].numpy(), "label": LABELS[n].item()}),
+    ],
+    ids=["tensors", "tuple", "dict", "array"],
+)
+def test_a_data_set_hands_out_its_labels(data):
+    expected = told(LabelledImages(POINTS, LABELS))
+    assert torch.equal(told(data), expected)
+    assert not torch.equal(told(LabelledImages(POINTS, LABELS.flip(0))), expected)
+
+
+def test_a_loader_hands_out_its_labels():
+    loader = DataLoader(TensorDataset(POINTS, LABELS), batch_size=4)
+    assert torch.equal(told(loader), told(loader, take=lambda batch: (batch[0], batch[1])))
+    assert not torch.equal(told(loader), told(loader, take=lambda batch: (batch[0], 2 - batch[1])))
+
+
+def test_labels_are_no_matter_where_no_classes_are_learnt():
+    assert torch.equal(trained_on(LabelledImages(POINTS, LABELS)), trained_on(POINTS))
+
+
+def test_data_without_labels():
+    with pytest.raises(ValueError, match=r"learns classes, and a tensor has none: hand over LabelledImages\(x, labels"):
+        told(POINTS)
+    for item in [lambda n: POINTS[n], lambda n: (POINTS[n], 0.5), lambda n: {"image": POINTS[n], "a": 1, "b": 2}]:
+        with pytest.raises(TypeError, match="learns classes, and which are they in what the data hand out"):
+            told(DictDataset(item))
+    with pytest.raises(ValueError, match="each image needs a label, got 16 images and 15 labels"):
+        told(LabelledImages(POINTS, LABELS[:15]))
 
 
 # --- networks

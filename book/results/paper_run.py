@@ -142,7 +142,7 @@ def main(argv):
     options.check()
     judges, about = ({}, None) if recipe.sampling is None else find_judges(options, recipe)
     if recipe.sampling is not None:
-        seen = unit_images(training_images(recipe, options)[1])
+        seen = unit_images(training_images(recipe, options)[1].images)
         unseen = unit_images(test_images(recipe, options.test_data, options.background))
     if options.train:
         status = run_command(["train", *training_words(recipe, options)])

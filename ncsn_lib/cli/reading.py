@@ -48,13 +48,14 @@ def read_split(dataset: str, split: str, *, quiet: bool = False) -> LabelledImag
 
 def training_images(
     recipe: Recipe, options: DataOptions, *, skip_broken: bool = False, cache: bool = True, quiet: bool = False
-) -> tuple[Recipe, Tensor]:
+) -> tuple[Recipe, LabelledImages]:
     """The images that a recipe is trained on, its own or those of --data, and the recipe that says so."""
     if options.data is None:
-        return recipe, read_split(recipe.dataset, "train", quiet=quiet).images
+        return recipe, read_split(recipe.dataset, "train", quiet=quiet)
     kept = cache_folder() if cache else None
     how: dict[str, Any] = {"size": recipe.image_shape[-1], "skip_broken": skip_broken, "cache": kept, "quiet": quiet}
-    images = _in_colours_of(recipe, read_folder(options.data, options.background, **how).images, options.data)
+    found = read_folder(options.data, options.background, **how)
+    images = LabelledImages(_in_colours_of(recipe, found.images, options.data), found.labels)
     # The recipe says what was trained on, so that a run does not go on with other images.
     return dataclasses.replace(recipe, dataset=f"images of {options.data.name}"), images
 

@@ -23,6 +23,9 @@ class SampleOptions(RunOptions):
     """Where they go: .png for one picture of all in a grid; .npy for the array (num, C, H, W), not clamped; .gif or
     .mp4 for the way from noise to images; a folder for any number of them, a file for each batch, which goes on where
     it was cut."""
+    classes: tuple[int, ...] | None = None
+    """The images' classes, in turn, where the network has learnt classes: 0 1 2 for a third each. By default it is told
+    none."""
     seed: int = 0
     """Seed of the noise."""
     batch_size: int = 500
@@ -48,17 +51,15 @@ def run(command: Command) -> int:
     options, trained = command.parse_with_run(command.take_recipe(), SampleOptions())
     if options.out.suffix:
         check_writable(options.out)
-    how = {"seed": options.seed, "batch_size": options.batch_size, "bfloat16": options.bfloat16}
+    how = {"classes": options.classes, "seed": options.seed}
+    batches = {"batch_size": options.batch_size, "bfloat16": options.bfloat16}
     with Progress(command.title, options.num * trained.recipe.calls_per_sample(), "calls") as progress:
         how["callback"] = progress.update
         if options.out.suffix in (".gif", ".mp4"):
-            frames = sample_trajectory(
-                trained, options.num, num_frames=options.frames, seed=options.seed, callback=progress.update
-            )
-            write_animation(frames, options.out)
+            write_animation(sample_trajectory(trained, options.num, num_frames=options.frames, **how), options.out)
         elif options.out.suffix == "":
-            sample_to_shards(trained, options.num, options.out, **how)
+            sample_to_shards(trained, options.num, options.out, **how, **batches)
         else:
-            write_images(sample_run(trained, options.num, **how), options.out)
+            write_images(sample_run(trained, options.num, **how, **batches), options.out)
     say(f"{counted(options.num, 'image')} from step {trained.step}: {options.out}")
     return 0

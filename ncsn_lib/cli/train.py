@@ -97,7 +97,9 @@ def run(command: Command) -> int:
         check_shares(recipe.training.batch_size, processes.size, options.accumulate)
         quality = None
         if options.quality_every is not None and first:
-            judge = quick_distance(recipe, images, device, inception=options.inception, classifier=options.classifier)
+            judge = quick_distance(
+                recipe, images.images, device, inception=options.inception, classifier=options.classifier
+            )
             quality = Quality(judge, options.quality_every)
         if first and not options.fresh:
             _say_where_it_goes_on(folder, recipe)

@@ -10,6 +10,7 @@ from ncsn_lib.samplers.langevin import (
     langevin_step,
     metropolis_adjusted_langevin_dynamics,
 )
+from ncsn_lib.samplers.ode import probability_flow_ode
 
 __all__ = [
     "MASKS",
@@ -24,4 +25,5 @@ __all__ = [
     "langevin_step",
     "make_mask",
     "metropolis_adjusted_langevin_dynamics",
+    "probability_flow_ode",
 ]

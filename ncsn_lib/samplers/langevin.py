@@ -23,7 +23,7 @@ class SamplerStep(NamedTuple):
     sigma: float
     """The noise level."""
     step_size: float
-    """The step size alpha."""
+    """The step size alpha; of a solver with one step a level, how far sigma goes down."""
 
 
 Callback = Callable[[SamplerStep], None]
