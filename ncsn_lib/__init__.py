@@ -23,9 +23,10 @@ from ncsn_lib.samplers import (
     denoising_step,
     inpaint,
     langevin_dynamics,
+    probability_flow_ode,
 )
 from ncsn_lib.sampling import sample_run
-from ncsn_lib.schedules import explain_schedule, geometric_sigmas, suggest_sigmas, suggest_step_size
+from ncsn_lib.schedules import explain_schedule, geometric_sigmas, karras_sigmas, suggest_sigmas, suggest_step_size
 from ncsn_lib.settings import Recipe
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
@@ -47,6 +48,7 @@ __all__ = [  # noqa: RUF022 - by what they are for
     # noise levels and step sizes
     "explain_schedule",
     "geometric_sigmas",
+    "karras_sigmas",
     "suggest_sigmas",
     "suggest_step_size",
     # losses
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022 - by what they are for
     "denoising_step",
     "inpaint",
     "langevin_dynamics",
+    "probability_flow_ode",
     # whole experiments
     "RECIPES",
     "Recipe",
