@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_device, check_dtype, check_examples, check_floating
@@ -60,3 +61,23 @@ def per_example(sigma: Tensor, x: Tensor) -> Tensor:
     check_device("sigma", sigma, x)
     check_dtype("sigma", sigma, x)
     return sigma.view(-1, *[1] * (x.ndim - 1))
+
+
+def input_gradient(values: Tensor, x: Tensor, name: str) -> Tensor:
+    """The gradient of each example's value in that example.
+
+    Args:
+        values: (B,) computed from `x` with gradients enabled, each from its own example.
+        x: (B, *D) examples that require a gradient.
+        name: what computed the values, for the message.
+
+    Returns:
+        (B, *D) gradients; the graph stays, for further ones.
+
+    Raises:
+        ValueError: values that do not depend on `x` as autograd sees it.
+    """
+    if not values.requires_grad:
+        raise ValueError(f"{name} returned a value with no gradient in x; do not detach it or use no_grad inside")
+    (gradient,) = torch.autograd.grad(values.sum(), x, retain_graph=True, materialize_grads=True)
+    return gradient
