@@ -73,22 +73,22 @@ def classifier_free_guidance(conditional: ScoreFn, unconditional: ScoreFn, *, sc
 
 
 class Measurement(NamedTuple):
-    """A linear measurement, y = A x + noise, whose A A' can be inverted."""
+    """A linear measurement, y = A x + noise, whose `A A'` can be inverted."""
 
     apply: Callable[[Tensor], Tensor]
     """A: maps (B, *D) data to (B, *M) measurements, by operations of torch."""
     whiten: Callable[[Tensor, Tensor, float], Tensor]
-    """Maps (B, *M) residuals, (B,) variances r and the noise's variance n to (r A A' + n I)^-1 residual."""
+    """Maps (B, *M) residuals, (B,) variances r and the noise's variance n to `(r A A' + n I)^-1 residual`."""
 
 
 def posterior_score_fn(
     score_fn: ScoreFn, measurement: Measurement, y: Tensor, *, noise_std: float = 0.0, data_std: float = 1.0
 ) -> ScoreFn:
-    """The score of data given a linear measurement of them, by pseudo-inverse guidance (Song et al. 2023, PiGDM).
+    """The score of data given a linear measurement of them, by pseudo-inverse guidance (J. Song et al. 2023, PiGDM).
 
     Given noisy x the clean data are taken for Gaussian around the denoised data D, with variance
-    r = sigma^2 s^2 / (sigma^2 + s^2) in every direction. So y is Gaussian around A D, with covariance r A A' + n I,
-    n = noise_std^2, and the gradient of its log-density in x is (dD/dx)' A' (r A A' + n I)^-1 (y - A D). This is exact
+    `r = sigma^2 s^2 / (sigma^2 + s^2)` in every direction. So y is Gaussian around A D, with covariance `r A A' + n I`,
+    n = noise_std^2. The gradient of its log-density in x is `(dD/dx)' A' (r A A' + n I)^-1 (y - A D)`. This is exact
     where the data are N(m, s^2 I), an approximation elsewhere. A call costs a backward pass through the model.
 
     Args:
@@ -128,7 +128,7 @@ def posterior_score_fn(
 
 
 def inpainting(mask: Tensor) -> Measurement:
-    """Some numbers of the data, the others as 0; A A' is 1 on what is measured.
+    """Some numbers of the data, the others as 0; `A A'` is 1 on what is measured.
 
     Args:
         mask: (*D) or any shape that broadcasts to it, bool: true where a number is given.
@@ -145,24 +145,24 @@ def inpainting(mask: Tensor) -> Measurement:
 
 
 def colourisation(channels: int = 3) -> Measurement:
-    """The mean of an image's channels, (B, C, H, W) -> (B, 1, H, W); A A' = I / C."""
+    """The mean of an image's channels, (B, C, H, W) -> (B, 1, H, W); `A A' = I / C`."""
     return _even(lambda x: x.mean(1, keepdim=True), 1 / check_count("channels", channels))
 
 
 def super_resolution(factor: int) -> Measurement:
-    """The means of blocks of pixels, (B, C, H, W) -> (B, C, H / factor, W / factor); A A' = I / factor^2."""
+    """The means of blocks of pixels, (B, C, H, W) -> (B, C, H / factor, W / factor); `A A' = I / factor^2`."""
     return _even(lambda x: F.avg_pool2d(x, factor), 1 / check_count("factor", factor) ** 2)
 
 
 def _even(apply: Callable[[Tensor], Tensor], gram: float) -> Measurement:
-    """A measurement with A A' = gram * I on what it measures."""
+    """A measurement with `A A' = gram * I` on what it measures."""
     return Measurement(
         apply, lambda residual, variance, noise: residual / per_example(variance * gram + noise, residual)
     )
 
 
 def deblurring(kernel: Tensor, size: tuple[int, int]) -> Measurement:
-    """A blur of images, round the edges, (B, C, H, W) -> (B, C, H, W); A A' is diagonal in frequencies.
+    """A blur of images, round the edges, (B, C, H, W) -> (B, C, H, W); `A A'` is diagonal in frequencies.
 
     Args:
         kernel: (K1, K2) what a pixel spreads to, its middle at (K1 // 2, K2 // 2); no larger than the image.

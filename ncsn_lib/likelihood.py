@@ -50,8 +50,8 @@ def log_likelihood(
         x: (B, *D) points, at which the noise of `sigma_min` counts as part of the data.
         sigma_max: the level where the density is the prior's, in the units of `x`.
         sigma_min: the level of the density that is asked for, below `sigma_max`; 0 where the model has a score there.
-        projections: (B, M, *D) directions v with E[v v'] = I, as `losses.rademacher_projections` draws them: the
-            divergence is the mean of v' grad f v over them (Hutchinson 1989). By default it is exact, which costs D
+        projections: (B, M, *D) directions v with `E[v v'] = I`, as `losses.rademacher_projections` draws them: the
+            divergence is the mean of `v' grad f v` over them (Hutchinson 1989). By default it is exact, which costs D
             backward passes a call.
         prior: maps (B, *D) states at `sigma_max` to (B,) log-densities; by default that of N(mean, sigma_max^2 I),
             which leaves out the spread of the data, small beside `sigma_max`.

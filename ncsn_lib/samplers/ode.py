@@ -78,8 +78,9 @@ def dpm_solver_2m(
     """The probability flow by DPM-Solver++(2M), of order 2 with one call of the model a level (Lu et al. 2022, Alg. 2).
 
     Their lambda is -log(sigma) here. Were the denoised data D the same all along a step, its solution would be
-    `sigma'/sigma x + (1 - sigma'/sigma) D`. D is extrapolated from this level and the one before to the middle of the
-    step, in lambda. The first step has none before and is Euler's, and so is the last one, to sigma = 0.
+    `ratio * x + (1 - ratio) * D`, with the ratio of the next sigma to this one. D is extrapolated from this level and
+    the one before to the middle of the step, in lambda. The first step has none before and is Euler's, and so is the
+    last one, to sigma = 0.
 
     Args:
         score_fn: the model.

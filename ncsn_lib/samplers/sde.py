@@ -27,8 +27,8 @@ def reverse_sde(
 ) -> Tensor:
     """The reverse-time stochastic equation by Euler and Maruyama's method (Song et al. 2021, Eq. 46).
 
-    A step goes from a level to the next by the difference v of their variances: x + v * score + sqrt(v) * z. The paper
-    calls it the reverse diffusion sampler. It calls the model L times and is of weak order 1.
+    A step goes from a level to the next by the difference v of their variances: `x + v * score + sqrt(v) * z`. The
+    paper calls it the reverse diffusion sampler. It calls the model L times and is of weak order 1.
 
     Args:
         score_fn: the model.
@@ -75,7 +75,7 @@ def predictor_corrector(
     """Predictor-corrector sampling: `reverse_sde` predicts, Langevin dynamics corrects (Song et al. 2021, Alg. 2).
 
     After each step, at the level that it reached, the chain takes M steps of Langevin dynamics. Their length follows
-    from the draw z, by the paper's Algorithm 4: epsilon = 2 (r ||z|| / ||score||)^2, for each example by itself. The
+    from the draw z, by the paper's Algorithm 4: `epsilon = 2 (r ||z|| / ||score||)^2`, for each example by itself. The
     authors' code takes the means of both norms over the batch. The rule is made for many dimensions, where these norms
     hardly vary: in two, a step is far too long where the score is nearly 0. It calls the model L + (L - 1) M times.
 
@@ -126,9 +126,9 @@ def ancestral_sampling(
 ) -> Tensor:
     """Ancestral sampling, DDPM's sampler in these letters (Ho et al. 2020, Alg. 2; Song et al. 2021, Eq. 47).
 
-    Each step draws from the density of the next level given this one and the denoised data. With s and s' for the two
-    levels that is x + (s^2 - s'^2) score + s' sqrt(1 - s'^2 / s^2) z. It is the Euler ancestral sampler of k-diffusion
-    and diffusers. It calls the model L times.
+    Each step draws from the density of the next level given this one and the denoised data. With s and s2 for the two
+    levels that is `x + (s^2 - s2^2) score + s2 sqrt(1 - s2^2 / s^2) z`. It is the Euler ancestral sampler of
+    k-diffusion and diffusers. It calls the model L times.
 
     Args:
         score_fn: the model.
