@@ -1,7 +1,7 @@
 """Score-based generative modelling, small enough to read: the library of the NCSN book.
 
 Here is what most programs begin with; the rest is found by its module: `ncsn_lib.losses`, `.samplers`, `.schedules`,
-`.distributions`, `.data`, `.networks`, `.metrics`, `.classifiers`, `.sampling`, `.show`.
+`.distributions`, `.data`, `.networks`, `.metrics`, `.classifiers`, `.likelihood`, `.sampling`, `.show`.
 """
 
 from ncsn_lib import starting  # noqa: F401 - first, since what follows takes seconds
@@ -11,6 +11,7 @@ from ncsn_lib.author_checkpoints import load_author_checkpoint
 from ncsn_lib.checkpoints import load_network, save_network
 from ncsn_lib.data import load_digits, load_images, load_mnist
 from ncsn_lib.distributions import GaussianMixture, dataset_mixture
+from ncsn_lib.likelihood import log_likelihood
 from ncsn_lib.losses import denoising_score_matching_loss, ncsn_loss, sliced_score_matching_vr_loss
 from ncsn_lib.metrics import frechet_distance
 from ncsn_lib.networks import MLP, NCSN, NCSNv2, UNet
@@ -23,9 +24,10 @@ from ncsn_lib.samplers import (
     denoising_step,
     inpaint,
     langevin_dynamics,
+    probability_flow_ode,
 )
 from ncsn_lib.sampling import sample_run
-from ncsn_lib.schedules import explain_schedule, geometric_sigmas, suggest_sigmas, suggest_step_size
+from ncsn_lib.schedules import explain_schedule, geometric_sigmas, karras_sigmas, suggest_sigmas, suggest_step_size
 from ncsn_lib.settings import Recipe
 from ncsn_lib.training import LossObjective, NCSNObjective, TrainingSettings, TrainingState, train
 
@@ -47,6 +49,7 @@ __all__ = [  # noqa: RUF022 - by what they are for
     # noise levels and step sizes
     "explain_schedule",
     "geometric_sigmas",
+    "karras_sigmas",
     "suggest_sigmas",
     "suggest_step_size",
     # losses
@@ -65,6 +68,7 @@ __all__ = [  # noqa: RUF022 - by what they are for
     "denoising_step",
     "inpaint",
     "langevin_dynamics",
+    "probability_flow_ode",
     # whole experiments
     "RECIPES",
     "Recipe",
@@ -78,4 +82,5 @@ __all__ = [  # noqa: RUF022 - by what they are for
     "save_network",
     # judging
     "frechet_distance",
+    "log_likelihood",
 ]

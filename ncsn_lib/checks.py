@@ -74,7 +74,7 @@ def has_values(x: Tensor) -> bool:
     return not (torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x))
 
 
-def check_number(name: str, value: float) -> float:
+def check_number(name: str, value: float | Tensor) -> float:
     """Return `value` as a float if it is one real number; raise `TypeError` otherwise."""
     if isinstance(value, Real | Tensor) and not isinstance(value, bool):
         with contextlib.suppress(ValueError, RuntimeError, OverflowError):  # several numbers, or too large a one
@@ -90,7 +90,7 @@ def check_positive(name: str, value: float) -> float:
     return number
 
 
-def check_not_negative(name: str, value: float) -> float:
+def check_not_negative(name: str, value: float | Tensor) -> float:
     """Return `value` as a float if it is finite and at least zero; raise otherwise."""
     number = check_number(name, value)
     if not (math.isfinite(number) and number >= 0):

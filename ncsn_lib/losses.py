@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_count, check_examples, check_labels, check_like, check_positive, has_values
-from ncsn_lib.protocol import ScoreFn, evaluate_score, per_example
+from ncsn_lib.protocol import ScoreFn, evaluate_score, input_gradient, per_example
 
 
 def explicit_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor, true_score: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def implicit_score_matching_loss(score_fn: ScoreFn, x: Tensor, sigma: Tensor) ->
         score = evaluate_score(score_fn, x, sigma)
         columns = score.flatten(1)
         trace = sum(
-            _input_gradient(columns[:, d], x).flatten(1)[:, d]  # d s_d / d x_d
+            input_gradient(columns[:, d], x, "score_fn", create_graph=True).flatten(1)[:, d]  # d s_d / d x_d
             for d in range(columns.shape[1])
         )
         return trace + 0.5 * _squared_norm(score)
@@ -233,18 +233,10 @@ def _sliced(score_fn, x, sigma, projections, squared_term) -> Tensor:
         x = x.detach().requires_grad_()
         score = evaluate_score(score_fn, x, sigma)
         losses = [
-            _inner(v, _input_gradient(_inner(v, score), x)) + 0.5 * squared_term(score, v)
+            _inner(v, input_gradient(_inner(v, score), x, "score_fn", create_graph=True)) + 0.5 * squared_term(score, v)
             for v in projections.unbind(1)
         ]
         return torch.stack(losses).mean(0)
-
-
-def _input_gradient(values: Tensor, x: Tensor) -> Tensor:
-    """The gradient of each example's value in that example, (B,) and (B, *D) -> (B, *D)."""
-    if not values.requires_grad:
-        raise ValueError("score_fn returned a score with no gradient in x; do not detach it or use no_grad inside")
-    (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True, materialize_grads=True)
-    return gradient
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ncsn_lib.checks import check_device, check_dtype, check_examples, check_floating, check_labels, has_values
@@ -87,3 +88,26 @@ def check_classes(classes: Tensor, num_classes: int, x: Tensor) -> Tensor:
         for number in classes[(classes < NO_CLASS) | (classes >= num_classes)].tolist():
             raise ValueError(f"classes must be from 0 to {num_classes - 1}, or {NO_CLASS} for none, got {number}")
     return classes
+
+
+def input_gradient(values: Tensor, x: Tensor, name: str, *, create_graph: bool = False) -> Tensor:
+    """The gradient of each example's value in that example.
+
+    Args:
+        values: (B,) computed from `x` with gradients enabled, each from its own example.
+        x: (B, *D) examples that require a gradient.
+        name: what computed the values, for the message.
+        create_graph: let the gradients be differentiated in turn.
+
+    Returns:
+        (B, *D) gradients; the graph stays, for further ones.
+
+    Raises:
+        ValueError: values that do not depend on `x` as autograd sees it.
+    """
+    if not values.requires_grad:
+        raise ValueError(f"{name} returned a value with no gradient in x; do not detach it or use no_grad inside")
+    (gradient,) = torch.autograd.grad(
+        values.sum(), x, retain_graph=True, create_graph=create_graph, materialize_grads=True
+    )
+    return gradient

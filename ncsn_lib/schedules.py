@@ -1,4 +1,14 @@
-"""Noise levels: the ladder sigma_1 > ... > sigma_L, and the step sizes that follow from it."""
+"""Noise levels: the ladder sigma_1 > ... > sigma_L, and the step sizes that follow from it.
+
+The five techniques of Song & Ermon (2020), and where each is found:
+
+1. the largest level: `suggest_sigma_max`;
+2. the number of levels: `suggest_num_levels`, by `level_overlap`;
+3. a network that knows the level only as a divisor of its output: `networks.NCSNv2`, and any other network f(x) as
+   `forms.as_score_fn(lambda x, sigma: -f(x), "noise")`;
+4. the step size: `suggest_step_size`;
+5. averaged weights: `training.TrainingSettings`, its `ema_decay`.
+"""
 
 import bisect
 import math
@@ -139,6 +149,66 @@ def level_overlap(sigmas: Tensor, dim: int) -> Tensor:
     return 0.5 * (torch.erfc((shift - 3 * ratio) / math.sqrt(2)) - torch.erfc((shift + 3 * ratio) / math.sqrt(2)))
 
 
+def suggest_sigma_max(images: Tensor, *, num_examples: int = 2000, generator: torch.Generator | None = None) -> float:
+    """The largest distance between two examples, for the largest level (Song & Ermon 2020, Technique 1).
+
+    Noise of that size joins any two examples, so that a chain can go from each to each.
+
+    Args:
+        images: (N, *D) examples, N at least 2, in the units that the network sees.
+        num_examples: on how many of the examples, drawn at random, the distance is measured; at least 2.
+        generator: draws them; torch's global one by default.
+
+    Returns:
+        The distance, in the units of the images; 0 if they are all alike.
+
+    Raises:
+        TypeError: `images` is no floating-point tensor.
+        ValueError: one example only.
+    """
+    check_examples(images)
+    check_count("the number of images", len(images), minimum=2)
+    check_count("num_examples", num_examples, minimum=2)
+    chosen = torch.randperm(len(images), generator=generator)[:num_examples].to(images.device)
+    some = images[chosen].flatten(1)
+    return torch.cdist(some, some).max().item()
+
+
+def suggest_num_levels(
+    sigma_max: float, sigma_min: float, dim: int, *, overlap: float = 0.5, max_ratio: float = 10 ** (2 / 9)
+) -> int:
+    """The smallest number of levels whose neighbours share enough of their noise (Song & Ermon 2020, Technique 2).
+
+    Neighbours share at least `overlap`, by `level_overlap`, and are at most `max_ratio` apart. The latter counts in few
+    dimensions, where Technique 2, which speaks of many, allows any ratio.
+
+    Args:
+        sigma_max: the largest level sigma_1, in the units of the data.
+        sigma_min: the smallest level sigma_L, below `sigma_max`.
+        dim: D, the number of dimensions of an example.
+        overlap: the share of noise that neighbouring levels have in common, above 0 and at most 0.99.
+        max_ratio: of a level and the next, above 1; by default that of the ladder of 2019, 10 levels from 1 to 0.01.
+
+    Returns:
+        L, for `geometric_sigmas`.
+
+    Raises:
+        ValueError: levels that do not decrease, or an overlap that no ladder has.
+    """
+    if not 0 < check_number("overlap", overlap) <= 0.99:
+        raise ValueError(f"overlap must be above 0 and at most 0.99, got {overlap}; the paper advises 0.5")
+    if not check_number("max_ratio", max_ratio) > 1:
+        raise ValueError(f"max_ratio must be above 1, got {max_ratio}")
+    first, last = geometric_sigmas(sigma_max, sigma_min, 2).tolist()
+
+    def share(num_levels: int) -> float:
+        ratio = (first / last) ** (1 / (num_levels - 1))
+        return level_overlap(torch.tensor([ratio, 1.0], dtype=torch.float64), dim).item()
+
+    apart = 1 + math.ceil(math.log(first / last) / math.log(max_ratio))
+    return max(apart, 2 + bisect.bisect_left(range(2, 100_000), overlap, key=share))
+
+
 def suggest_sigmas(
     images: Tensor,
     *,
@@ -148,11 +218,7 @@ def suggest_sigmas(
     num_examples: int = 2000,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """A ladder for a data set (Song & Ermon 2020, Techniques 1 and 2).
-
-    The largest level is the largest distance between two examples, so that noise joins any two of them; the number of
-    levels is the smallest whose neighbours share at least `overlap` of their noise, by `level_overlap`, and are at most
-    `max_ratio` apart. The latter counts in few dimensions, where Technique 2, which speaks of many, allows any ratio.
+    """A ladder for a data set, geometric, by `suggest_sigma_max` and `suggest_num_levels` (Song & Ermon 2020).
 
     Args:
         images: (N, *D) examples, N at least 2, in the units that the network sees.
@@ -170,27 +236,9 @@ def suggest_sigmas(
         ValueError: one example only, examples that are all alike or nearer to one another than `sigma_min`, or an
             overlap that no ladder has.
     """
-    check_examples(images)
-    check_count("the number of images", len(images), minimum=2)
-    check_count("num_examples", num_examples, minimum=2)
-    if not 0 < check_number("overlap", overlap) <= 0.99:
-        raise ValueError(f"overlap must be above 0 and at most 0.99, got {overlap}; the paper advises 0.5")
-    if not check_number("max_ratio", max_ratio) > 1:
-        raise ValueError(f"max_ratio must be above 1, got {max_ratio}")
-    chosen = torch.randperm(len(images), generator=generator)[:num_examples].to(images.device)
-    some = images[chosen].flatten(1)
-    sigma_max, dim = torch.cdist(some, some).max().item(), some.shape[1]
-
-    first, last = geometric_sigmas(sigma_max, sigma_min, 2).tolist()
-
-    def share(num_levels: int) -> float:
-        ratio = (first / last) ** (1 / (num_levels - 1))
-        return level_overlap(torch.tensor([ratio, 1.0], dtype=torch.float64), dim).item()
-
-    apart = 1 + math.ceil(math.log(first / last) / math.log(max_ratio))
-    return geometric_sigmas(
-        sigma_max, sigma_min, max(apart, 2 + bisect.bisect_left(range(2, 100_000), overlap, key=share))
-    )
+    sigma_max = suggest_sigma_max(images, num_examples=num_examples, generator=generator)
+    num_levels = suggest_num_levels(sigma_max, sigma_min, images[0].numel(), overlap=overlap, max_ratio=max_ratio)
+    return geometric_sigmas(sigma_max, sigma_min, num_levels)
 
 
 def suggest_step_size(sigmas: Tensor, num_steps: int) -> float:

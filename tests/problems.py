@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 import torch
 from scipy import integrate
 from torch import nn
@@ -62,6 +63,17 @@ def smooth_network(dim, *, seed=0):
 
     score_fn.parameters = [*first.parameters(), *last.parameters()]
     return score_fn
+
+
+def refusals(calls):
+    """A test that each call is refused by a ValueError with its message; `calls` maps a message to a call."""
+
+    @pytest.mark.parametrize("message", calls)
+    def test(message):
+        with pytest.raises(ValueError, match=message):
+            calls[message]()
+
+    return test
 
 
 class Last(nn.Module):

@@ -7,6 +7,7 @@ classes learn.
 import copy
 import dataclasses
 import functools
+import inspect
 import itertools
 import sys
 
@@ -15,7 +16,18 @@ import torch
 from problems import seeded, without_repetitions
 from processes import start, wait_for_end
 
-from ncsn_lib import MLP, NCSN, GaussianMixture, LossObjective, NCSNObjective, NCSNv2, TrainingSettings, UNet, train
+from ncsn_lib import (
+    MLP,
+    NCSN,
+    GaussianMixture,
+    LossObjective,
+    NCSNObjective,
+    NCSNv2,
+    TrainingSettings,
+    UNet,
+    samplers,
+    train,
+)
 from ncsn_lib.checkpoints import load_checkpoint, save_checkpoint
 from ncsn_lib.data import LabelledImages
 from ncsn_lib.distributed import Processes
@@ -32,12 +44,18 @@ from ncsn_lib.losses import (
 )
 from ncsn_lib.networks import Preconditioned, RawUNet, ScoreResNet
 from ncsn_lib.samplers import (
+    adaptive_probability_flow,
+    ancestral_sampling,
     annealed_langevin_dynamics,
     consistent_annealed_sampling,
     consistent_inpaint,
+    dpm_solver_2m,
     inpaint,
     langevin_dynamics,
     metropolis_adjusted_langevin_dynamics,
+    predictor_corrector,
+    probability_flow_ode,
+    reverse_sde,
 )
 from ncsn_lib.training import ConditionalObjective, DenoisingObjective, TrainingState
 
@@ -179,7 +197,7 @@ def test_in_two_processes(tmp_path):
 MIXTURE = GaussianMixture(torch.tensor([[-1.0, 0.5], [1.0, 0.0]], dtype=torch.float64), 0.3)
 LADDER = torch.tensor([1.0, 0.7, 0.5], dtype=torch.float64)
 KNOWN, MASK = torch.tensor([[0.3, 0.0]], dtype=torch.float64), torch.tensor([True, False])
-SAMPLERS = {
+DRAWING = {
     "langevin": lambda x, **draws: langevin_dynamics(MIXTURE.score, x, 0.5, step_size=0.1, num_steps=5, **draws),
     "metropolis": lambda x, **draws: metropolis_adjusted_langevin_dynamics(
         MIXTURE.score, MIXTURE.log_prob, x, 0.5, step_size=0.9, num_steps=5, **draws
@@ -192,10 +210,53 @@ SAMPLERS = {
     "consistent inpaint": lambda x, **draws: consistent_inpaint(
         MIXTURE.score, x, KNOWN.expand(x.shape), MASK, LADDER, eta=0.8, **draws
     ),
+    "reverse": lambda x, **draws: reverse_sde(MIXTURE.score, x, LADDER, **draws),
+    "predictor": lambda x, **draws: predictor_corrector(MIXTURE.score, x, LADDER, **draws),
+    "ancestral": lambda x, **draws: ancestral_sampling(MIXTURE.score, x, LADDER, **draws),
 }
+FLOWS = {
+    "euler": lambda x: probability_flow_ode(MIXTURE.score, x, LADDER, method="euler"),
+    "heun": lambda x: probability_flow_ode(MIXTURE.score, x, LADDER),
+    "multistep": lambda x: dpm_solver_2m(MIXTURE.score, x, LADDER),
+    "adaptive": lambda x: adaptive_probability_flow(MIXTURE.score, x, 1.0, 0.5, rtol=1e-10, atol=1e-10, denoise=True),
+}
+SAMPLERS = {**DRAWING, **FLOWS}
 
 
+def test_every_sampler_is_here():
+    """By the names of their package: a sampler is what takes a callback."""
+    public = [getattr(samplers, name) for name in samplers.__all__]
+    taking = {f.__name__ for f in public if inspect.isfunction(f) and "callback" in inspect.signature(f).parameters}
+    used = set().union(*(sampler.__code__.co_names for sampler in SAMPLERS.values()))
+    assert taking == used & {f.__name__ for f in public if inspect.isfunction(f)}
+    assert len(taking) == 12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", SAMPLERS)
+def test_no_trace_of_a_sampler_is_left(name, dtype, monkeypatch):
+    """Its start stays, its samples have the start's dtype and no gradient, even of a score that has one."""
+    for value, tensor in {"MIXTURE": MIXTURE, "LADDER": LADDER, "KNOWN": KNOWN}.items():
+        monkeypatch.setitem(globals(), value, tensor.to(dtype))
+    start = torch.randn(3, 2, generator=seeded(), dtype=dtype).requires_grad_()
+    kept = start.detach().clone()
+    samples = SAMPLERS[name](start)
+    assert torch.equal(start, kept)
+    assert samples.dtype == dtype
+    assert not samples.requires_grad
+    assert samples.isfinite().all()
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_carries_each_sample_by_itself(name):
+    """To rounding, and the adaptive one, whose steps are the batch's, to its tolerance."""
+    start = torch.randn(5, 2, generator=seeded(), dtype=torch.float64)
+    apart = torch.cat([FLOWS[name](one[None]) for one in start])
+    close = {"rtol": 0, "atol": 1e-8 if name == "adaptive" else 1e-12}
+    torch.testing.assert_close(FLOWS[name](start), apart, **close)
+
+
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_sampler_draws_for_each_sample_apart(name):
     sampler = SAMPLERS[name]
     start = torch.randn(5, 2, generator=seeded(), dtype=torch.float64)
@@ -205,7 +266,7 @@ def test_a_sampler_draws_for_each_sample_apart(name):
     assert torch.pdist(together).min() > 1e-3
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_samplers_generator_is_all_its_chance(name):
     """The same generator, the same samples; by default it is torch's global one."""
     sampler, start = SAMPLERS[name], torch.zeros(4, 2, dtype=torch.float64)

@@ -134,15 +134,6 @@ def test_callback_sees_every_step_in_order():
     assert torch.equal(seen[-1][4], last)
 
 
-def test_no_trace_of_a_sampler_is_left():
-    x, layer = torch.ones(3, 2), torch.nn.Linear(2, 2)
-    kept = x.clone()
-    last = langevin_dynamics(lambda x, sigma: layer(x), x, 0.1, step_size=0.1, num_steps=3)
-    assert torch.equal(x, kept)
-    assert not last.requires_grad
-    assert last.dtype == x.dtype
-
-
 # --- consistent annealed sampling
 
 

@@ -15,6 +15,8 @@ from ncsn_lib.schedules import (
     karras_sigmas,
     langevin_step_sizes,
     level_overlap,
+    suggest_num_levels,
+    suggest_sigma_max,
     suggest_sigmas,
     suggest_step_size,
 )
@@ -166,6 +168,7 @@ def test_the_published_ladder_of_cifar10():
     images[1, 0, 0, 0], images[2, 0, 0, 0] = 50.0, 20.0  # the largest distance is 50
     sigmas = suggest_sigmas(images, overlap=0.5665)
     torch.testing.assert_close(sigmas, geometric_sigmas(50.0, 0.01, 232))
+    assert suggest_num_levels(50.0, 0.01, 3072, overlap=0.5665) == 232
     by_default = suggest_sigmas(images)
     assert level_overlap(by_default, 3072).min() > 0.5 - 1e-4
     assert level_overlap(geometric_sigmas(50.0, 0.01, len(by_default) - 1), 3072).max() < 0.5
@@ -174,6 +177,7 @@ def test_the_published_ladder_of_cifar10():
 def test_the_largest_distance_is_that_of_all_pairs():
     x = torch.rand(30, 2, 3, generator=torch.Generator().manual_seed(0))
     largest = max((a - b).norm().item() for a in x for b in x)
+    assert suggest_sigma_max(x) == pytest.approx(largest, rel=1e-5)
     assert suggest_sigmas(x)[0].item() == pytest.approx(largest, rel=1e-5)
     assert suggest_sigmas(x, sigma_min=0.1)[-1].item() == pytest.approx(0.1)
     few = [suggest_sigmas(x, num_examples=5, generator=torch.Generator().manual_seed(1))[0].item() for _ in range(2)]
@@ -243,6 +247,7 @@ def test_a_step_that_is_too_long():
         (lambda: suggest_sigmas(torch.rand(1, 4)), "the number of images must be at least 2, got 1"),
         (lambda: suggest_sigmas(torch.ones(3, 4)), "sigma_max must be a finite number above 0, got 0.0"),
         (lambda: suggest_sigmas(torch.rand(3, 4), sigma_min=90.0), "sigma_max must be above sigma_min"),
+        (lambda: suggest_num_levels(1.0, 0.1, 8, max_ratio=1.0), "max_ratio must be above 1, got 1.0"),
         (lambda: suggest_sigmas(torch.rand(3, 4), overlap=1.0), "overlap must be above 0 and at most 0.99, got 1.0"),
         (lambda: suggest_step_size(torch.ones(1), 5), "the number of levels in sigmas must be at least 2"),
         (lambda: suggest_step_size(torch.tensor([2.0, 1.0]), 0), "num_steps must be at least 1, got 0"),

@@ -10,20 +10,26 @@ from ncsn_lib.samplers.langevin import (
     langevin_step,
     metropolis_adjusted_langevin_dynamics,
 )
-from ncsn_lib.samplers.ode import probability_flow_ode
+from ncsn_lib.samplers.ode import adaptive_probability_flow, dpm_solver_2m, probability_flow_ode
+from ncsn_lib.samplers.sde import ancestral_sampling, predictor_corrector, reverse_sde
 
 __all__ = [
     "MASKS",
     "Callback",
     "SamplerStep",
+    "adaptive_probability_flow",
+    "ancestral_sampling",
     "annealed_langevin_dynamics",
     "consistent_annealed_sampling",
     "consistent_inpaint",
     "denoising_step",
+    "dpm_solver_2m",
     "inpaint",
     "langevin_dynamics",
     "langevin_step",
     "make_mask",
     "metropolis_adjusted_langevin_dynamics",
+    "predictor_corrector",
     "probability_flow_ode",
+    "reverse_sde",
 ]

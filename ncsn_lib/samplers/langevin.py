@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ncsn_lib.checks import check_count, check_examples, check_like, check_not_negative, check_positive
 from ncsn_lib.generators import Generators, RandnLike, noise_source, rand
-from ncsn_lib.protocol import ScoreFn, evaluate_score
+from ncsn_lib.protocol import ScoreFn, evaluate_score, per_example
 
 
 class SamplerStep(NamedTuple):
@@ -31,22 +31,28 @@ LogProbFn = Callable[[Tensor, Tensor], Tensor]
 """A log-density: `log_prob_fn(x (B, *D), sigma (B,)) -> (B,)`, up to a constant."""
 
 
-def langevin_step(x: Tensor, score: Tensor, step_size: float, noise: Tensor) -> Tensor:
+def langevin_step(x: Tensor, score: Tensor, step_size: float | Tensor, noise: Tensor) -> Tensor:
     """One step of Langevin dynamics, x + alpha/2 * score + sqrt(alpha) * z (Song & Ermon 2019, Eq. 4).
 
     Args:
         x: (B, *D) current states.
         score: (B, *D) the score at `x`, in inverse units of `x`.
-        step_size: alpha, in squared units of `x`, at least 0.
+        step_size: alpha, in squared units of `x`, at least 0; one, or (B,) one for each example.
         noise: (B, *D) unit normal draws z.
 
     Returns:
         (B, *D) next states.
 
     Raises:
-        ValueError: a negative step size.
+        ValueError: a step size that is negative or not finite.
     """
-    step_size = check_not_negative("step_size", step_size)
+    if isinstance(step_size, Tensor) and step_size.ndim:
+        check_like("step_size", step_size, x.shape[:1], x)
+        if not ((step_size >= 0) & step_size.isfinite()).all():
+            raise ValueError(f"step_size must be finite and at least 0, got {step_size.tolist()}")
+        step_size = per_example(step_size, x)
+    else:
+        step_size = check_not_negative("step_size", step_size)
     return x + 0.5 * step_size * score + step_size**0.5 * noise
 
 
