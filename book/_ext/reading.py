@@ -128,6 +128,8 @@ def stack(match):
         for column, cell in zip(heads, row.find_all(["th", "td"]), strict=True):
             if cell.name == "th":
                 cell["role"] = "rowheader"
+            if not cell.get_text(strip=True):
+                continue
             name = BeautifulSoup(f'<span class="column" aria-hidden="true">{inner(column)}</span>', "html.parser")
             cell.insert(0, name)
     return str(table)

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from functools import cache
+from itertools import chain
 from modulefinder import ModuleFinder
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def pages():
     """Every source of the table of contents, in its order, as paths."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     names = [toc["root"]]
-    names += [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    for chapter in chain.from_iterable(part["chapters"] for part in toc["parts"]):
+        names += [chapter["file"], *(section["file"] for section in chapter.get("sections", []))]
     return [ROOT / f"{name}.md" for name in names]
 
 
