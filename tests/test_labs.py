@@ -29,7 +29,7 @@ from lab_pages import (
     visits,
     wait_for_python,
 )
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 import ncsn_lib.labs
 from ncsn_lib import (
@@ -140,6 +140,31 @@ def test_mode_mass_is_the_librarys(quiet):
     assert compute(quiet, "mixtures", "m.countLost(Float64Array.of(1, 9, NaN, 1, Infinity, 0, -3, -3), 4)") == 3
 
 
+def nearest_shares(quiet, mixture):
+    return compute(quiet, "mixtures", "m.nearestShares(m.makeMixture(...a))", as_json(mixture))
+
+
+def test_exact_shares_of_two_modes_are_the_normal_distributions(quiet):
+    """Of two modes of one spread the border is the line in the middle, half the distance from each."""
+    means, weights = torch.tensor([[-1.0, 0.5], [2.0, -0.5]]).double(), torch.tensor([0.2, 0.8]).double()
+    for std in (0.3, 1.0, 4.0, 50.0):
+        near = norm.cdf((means[0] - means[1]).norm().item() / 2 / std)
+        wanted = [0.2 * near + 0.8 * (1 - near), 0.2 * (1 - near) + 0.8 * near]
+        shares = nearest_shares(quiet, GaussianMixture(means, std, weights))
+        assert shares == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_exact_shares_are_those_of_many_samples(quiet, number):
+    mixture, _, _ = list(random_mixtures())[number]
+    shares = nearest_shares(quiet, mixture)
+    samples = mixture.sample(1_000_000, generator=torch.Generator().manual_seed(2))
+    assert sum(shares) == pytest.approx(1)
+    # The standard error of a share of a million samples is at most 5e-4.
+    assert shares == pytest.approx(mode_mass(samples, mixture.means).tolist(), abs=2e-3)
+
+
+PAPER_3 = torch.tensor([0.2, 0.8, 0.5]).double()  # with the weight of a mode that is added
 PAPER = GaussianMixture(torch.tensor([[-5.0, -5], [5, 5]]).double(), 1.0, torch.tensor([0.2, 0.8]))
 
 
@@ -252,7 +277,55 @@ def test_the_shares_of_fig_3_are_the_librarys(visit):
     assert "0.2" in page.inner_text(".score-lab .status")
 
 
+def marks(page, panel):
+    """The exact shares that a panel of the score lab shows: the marks on the bars, and the numbers beside them."""
+    rows = page.locator(".score-lab .panel").nth(panel).locator("tbody tr")
+    drawn = rows.locator(".bar").evaluate_all("all => all.map(bar => Number(bar.style.getPropertyValue('--exact')))")
+    written = [float(text) for text in rows.locator("td:last-child").all_inner_texts()]
+    assert written == pytest.approx(drawn, abs=0.0051)
+    return drawn
+
+
+def test_the_marks_are_the_exact_shares_of_the_density_that_is_shown(visit):
+    """Of three wide modes, whose shares are far from their weights 0.13, 0.53 and 0.33."""
+    page = visit()
+    page.get_by_role("button", name="Add a mode").click()
+    page.evaluate(f"{model(page)}.set('stds', [3, 3, 3])")
+    wait_for_rows(page, 6)
+    wait_for_the_end(page)
+    assert marks(page, 0) == pytest.approx([0.17, 0.53, 0.30], abs=0.005)
+    # On the right sigma_L = 1 has replaced the spreads, and hardly anything lies across a border.
+    assert marks(page, 1) == pytest.approx([0.2 / 1.5, 0.8 / 1.5, 0.5 / 1.5], abs=0.005)
+    page.get_by_label("variances add").check()
+    wait_for_the_end(page)
+    page.wait_for_function("() => document.querySelector('.score-lab .place').innerText.includes('step 1,000 of')")
+    convolved = GaussianMixture(torch.tensor(value(page, "means")).double(), math.hypot(3, 1), PAPER_3)
+    samples = convolved.sample(1_000_000, generator=torch.Generator().manual_seed(0))
+    assert marks(page, 1) == pytest.approx(mode_mass(samples, convolved.means).tolist(), abs=2e-3)
+
+
+def test_a_spread_that_does_not_move_the_right_panel_says_why(visit):
+    page = visit()
+    why = page.get_by_text("The spreads change the left panel alone")
+    assert why.is_visible()
+    page.get_by_label("variances add").check()
+    assert not why.is_visible()
+
+
+@pytest.mark.parametrize("name", ["Add a mode", "Remove the last"])
+def test_another_mixture_during_a_run_begins_it_again(visit, name):
+    page = visit(reduced_motion="no-preference")
+    page.evaluate(f"{model(page)}.set('num_chains', 100)")
+    page.wait_for_function(f"() => {STEP} > 300")
+    page.get_by_role("button", name=name).click()
+    page.wait_for_function(f"() => {STEP} < 300")
+    assert value(page, "running") is True
+    wait_for_rows(page, 6 if name == "Add a mode" else 2)
+
+
 # The knobs of the score lab
+
+STEP = "Number(document.querySelector('.score-lab .place').textContent.match(/step ([\\d,]+)/)[1].replace(',', ''))"
 
 
 def read_samples(page, name="samples"):
@@ -288,9 +361,12 @@ def test_a_ladder_that_python_gave_is_told(visit, lab):
     assert given.is_visible()
     assert given.is_checked()
     assert given.is_disabled()
+    knobs = [page.locator(f".{lab}-lab").get_by_label(name) for name in ("first level", "last level", "levels L")]
+    assert [knob.get_attribute("aria-valuetext") for knob in knobs] == ["9", "1", "3"]
     check_with_axe(page, {"label", "color-contrast"})
     page.locator(f".{lab}-lab").get_by_label("linear").check()
-    assert value(page, "schedule", lab) == "linear"
+    names = ("schedule", "sigma_max", "sigma_min", "num_levels")
+    assert [value(page, name, lab) for name in names] == ["linear", 9, 1, 3]
     assert not given.is_visible()
 
 
@@ -321,11 +397,16 @@ def test_modes_move_by_keys_and_by_pointer(visit):
     assert value(page, "means")[0] == pytest.approx([-4.5, -4.95])
 
 
+def wait_for_rows(page, num):
+    """Wait until both panels of the score lab report on so many modes together."""
+    page.wait_for_function("num => document.querySelectorAll('.score-lab tbody tr').length == num", arg=num)
+
+
 def test_modes_come_and_go(visit):
     page = visit()
     page.get_by_role("button", name="Add a mode").click()
     page.get_by_label("weight 3").fill("1")
-    page.wait_for_function("() => document.querySelectorAll('.score-lab tbody tr').length == 6")
+    wait_for_rows(page, 6)
     assert [len(value(page, name)) for name in ("means", "stds", "weights")] == [3, 3, 3]
     assert value(page, "weights")[2] == 1
     page.get_by_role("button", name="Remove the last").click()
@@ -459,6 +540,31 @@ def test_the_ladder_lab_tells_what_is_unstable(visit):
     page.get_by_label("last step size ε").last.fill("-3")
     page.wait_for_function("() => document.querySelector('.facts').innerText.includes('unstable')")
     page.wait_for_function("() => document.querySelector('.ladder-lab [role=status]').textContent.includes('unstable')")
+
+
+ON_A_LABEL = """() => [...document.querySelectorAll(".ladder-lab .chart svg")].map(chart => {
+  const words = [...chart.querySelectorAll("text:not(.scale)")].map(text => text.getBBox());
+  const line = chart.querySelector(".line");
+  const length = line.getTotalLength();
+  const points = Array.from({ length: 201 }, (_, i) => line.getPointAtLength((i * length) / 200));
+  const inside = (box, { x, y }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height;
+  return points.filter(point => words.some(box => inside(box, point))).length;
+})"""
+
+
+def test_no_curve_crosses_a_label(visit):
+    page = visit()
+    for levels in (2, 6, 10, 14, 20, 40, 120, 232):
+        page.evaluate(f"{model(page, 'ladder')}.set('num_levels', {levels})")
+        frames(page, 2)
+        assert page.evaluate(ON_A_LABEL) == 5 * [0], levels
+
+
+def test_axes_of_equal_factors_say_so(visit):
+    page = visit()
+    charts = page.locator(".ladder-lab .chart")
+    named = [title for title in charts.locator("figcaption").all_inner_texts() if "Overlap" not in title]
+    assert charts.filter(has_text="log scale").locator("figcaption").all_inner_texts() == named
 
 
 def test_frames_with_two_thousand_chains(page, address, record_property):
@@ -658,3 +764,4 @@ def test_python_and_the_ladder_turn_each_others_knobs_in_jupyterlab(jupyterlab):
         run_cell(page, 2)
         page.wait_for_function("() => document.querySelectorAll('.ladder-lab tbody tr').length == 4")
         assert shown_numbers(page)[1] == [8, 4, 2, 1]
+        assert page.locator(".ladder-lab").get_by_label("levels L", exact=True).get_attribute("aria-valuetext") == "4"

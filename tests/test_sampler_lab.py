@@ -350,6 +350,22 @@ def test_a_download_that_fails_is_told_and_can_be_tried_again(page, address):
     assert page.inner_text("[role=alert]") == ""
 
 
+@pytest.mark.parametrize("name", ["mnist_small_wide.onnx.gz", "ort.wasm.bundle.min.mjs", "files.json"])
+def test_what_is_blocked_is_told_with_its_address_and_what_to_do(page, address, name):
+    page.route(f"**/{name}*", lambda route: route.abort())
+    page.goto(f"{address}/sampler.html")
+    page.locator("button.main").click()
+    page.wait_for_selector("[role=alert]:not(:empty)")
+    told = page.inner_text("[role=alert]")
+    host = address.split("/")[2]
+    assert told.startswith(f"{name} did not arrive from {host}: ")
+    assert told.endswith("press the button again.")
+    page.unroute(f"**/{name}*")
+    set_values(page, num_images=1, num_levels=2)
+    press_run(page)
+    assert page.inner_text("[role=alert]") == ""
+
+
 def test_files_that_the_host_unpacked(loaded):
     plain = "[...await m.unpackGzip(Uint8Array.of(1, 2, 3))]"
     assert compute(loaded, "network", f"(async () => {plain})()") == [1, 2, 3]
@@ -440,6 +456,21 @@ def test_what_is_given_is_completed(visit):
     assert torch.nn.functional.pdist(done.flatten(1)).min() > 0.1  # four completions, not one
     page.get_by_role("button", name="Free all").click()
     assert value(page, "given") is None
+
+
+def test_a_first_stroke_waits_for_run(visit):
+    page = visit()
+    set_values(page, num_images=1, num_levels=3)
+    press_run(page)
+    page.get_by_text("draw here").wait_for()
+    page.locator(".sketch canvas").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    assert not page.get_by_text("draw here").is_visible()
+    hear_the_last_answer(page)
+    assert (value(page, "running"), value(page, "step")) == (False, 0)
+    assert page.locator("button.main").inner_text() == "Run"
+    press_run(page)
+    assert value(page, "step") == 3
 
 
 def test_drawing_by_pointer_and_by_keyboard(visit):

@@ -42,7 +42,7 @@ export const DEFAULTS = {
 };
 
 const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule"];
-const WALK = [...LADDER, "sampler", "keep", "denoise", "eps", "steps_per_level", "data_mean", "num_images", "seed", "given"];
+const WALK = [...LADDER, "sampler", "keep", "denoise", "eps", "steps_per_level", "data_mean", "num_images", "seed"];
 const QUIET_MS = 300; // of the knobs, before it samples anew
 
 /** The plan that a model asks for. */
@@ -167,6 +167,7 @@ class SamplerLab {
   listen() {
     this.scope.on(WALK, () => this.again());
     this.scope.on(["sigmas"], () => this.model.get("schedule") === "given" && this.again());
+    this.scope.on(["given"], () => this.restart()); // and wait for Run: a drawing is more than its first stroke
     this.scope.on(["running"], () => this.model.get("running") && this.go());
     this.scope.on(["shown"], () => this.draw());
     this.scope.on(["step"], () => this.goTo());

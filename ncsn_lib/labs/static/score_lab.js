@@ -5,7 +5,7 @@ import { numbersOf, pack } from "./arrays.js";
 import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, Walk } from "./langevin.js";
-import { convolve, countLost, makeMixture, modeMass, replaceSpread } from "./mixtures.js";
+import { convolve, countLost, makeMixture, modeMass, nearestShares, replaceSpread } from "./mixtures.js";
 import { addHandles, Plane } from "./plane.js";
 import { normalFiller, uniformGenerator, uniformSquare } from "./random.js";
 
@@ -90,7 +90,7 @@ class Panel {
     this.placeHandles = addHandles(this.plane, () => this.model.get("means"), (k, mean) => this.move(k, mean), name === "plain");
     this.rows = element("tbody");
     this.place = element("p", { class: "place" });
-    const heads = ["mode", "share of the chains", "weight"].map((text) => element("th", { scope: "col" }, text));
+    const heads = ["mode", "share of the chains", "exact"].map((text) => element("th", { scope: "col" }, text));
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), this.rows);
     const title = element("p", { class: "title" }, sampler.title);
     this.root = element("div", { class: "panel", role: "group", "aria-label": sampler.title }, title, this.plane.stage, this.place, table);
@@ -115,6 +115,14 @@ class Panel {
     this.placeHandles();
   }
 
+  /** The exact shares of the density that is shown; anew where that changes. */
+  wanted() {
+    const mixture = this.chains.mixtureAt(this.chains.now.sigma);
+    const key = JSON.stringify(mixture);
+    if (key !== this.exact?.key) this.exact = { key, shares: nearestShares(mixture) };
+    return this.exact.shares;
+  }
+
   /** What is read off: shares, and how many chains are lost. */
   measure() {
     const { points } = this.chains;
@@ -128,13 +136,15 @@ class Panel {
     const words = [step, `σ = ${format(sigma)}`, `α = ${format(stepSize)}`];
     const gone = element("span", { class: lost ? "lost" : "" }, `${lost.toLocaleString("en")} chains lost`);
     this.place.replaceChildren(`${words.join(" · ")} · `, gone);
-    this.rows.replaceChildren(...shares.map((share, k) => shareRow(k, share, mixtureOf(this.model).weights[k])));
+    const exact = this.wanted();
+    this.rows.replaceChildren(...shares.map((share, k) => shareRow(k, share, exact[k])));
   }
 
   /** The result in a sentence, for the line that a screen reader speaks. */
   sentence() {
     const { shares, lost } = this.measure();
-    const told = shares.map((share, k) => `${showShare(share)} near mode ${k + 1}`).join(", ");
+    const exact = this.wanted();
+    const told = shares.map((share, k) => `${showShare(share)} near mode ${k + 1} (exact: ${showShare(exact[k])})`).join(", ");
     return `${this.sampler.title}: ${told}${lost ? `; ${lost} of ${this.chains.points.length / 2} chains lost` : ""}.`;
   }
 }
@@ -142,10 +152,10 @@ class Panel {
 /** A share, or that there is none: as soon as one chain is not finite. */
 const showShare = (share) => (Number.isNaN(share) ? "NaN" : share.toFixed(2));
 
-function shareRow(k, share, weight) {
-  const style = `--share: ${share || 0}; --weight: ${weight}`;
+function shareRow(k, share, exact) {
+  const style = `--share: ${share || 0}; --exact: ${exact}`;
   const bar = element("span", { class: "bar", style, "aria-hidden": "true" });
-  const cells = [element("td", {}, element("span", { class: "share" }, showShare(share)), bar), element("td", {}, weight.toFixed(2))];
+  const cells = [element("td", {}, element("span", { class: "share" }, showShare(share)), bar), element("td", {}, showShare(exact))];
   return element("tr", {}, element("th", { scope: "row" }, String(k + 1)), ...cells);
 }
 
@@ -238,7 +248,9 @@ class ScoreLab {
       modes.replaceChildren(...Array.from({ length: count }, (_, k) => modeKnobs(inner, k)));
     });
     const hint = element("p", { class: "hint" }, "Drag the numbered handles, or move them by the arrow keys.");
-    return group("Mixture", hint, modes, element("div", { class: "buttons" }, more, fewer));
+    const why = element("p", { class: "hint" }, "The spreads change the left panel alone: on the right σ replaces them. Choose “variances add” to see them there.");
+    this.scope.bind(["spread"], () => (why.hidden = this.model.get("spread") !== "replaced"));
+    return group("Mixture", hint, why, modes, element("div", { class: "buttons" }, more, fewer));
   }
 
   addMode() {
@@ -253,8 +265,7 @@ class ScoreLab {
   }
 
   listen() {
-    this.scope.on(WALK, () => this.again());
-    this.scope.on(MIXTURE, () => (this.panels.every((panel) => panel.chains.ended) ? this.again() : this.wake()));
+    this.scope.on([...WALK, ...MIXTURE], () => this.again());
     this.scope.on(["sigmas"], () => this.model.get("schedule") === "given" && this.again());
     this.scope.on(["running"], () => this.wake());
     for (const panel of this.panels) {
