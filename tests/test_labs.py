@@ -18,6 +18,7 @@ import traitlets
 from lab_pages import (
     ROOT,
     SETTINGS,
+    browser,
     check_with_axe,
     compute,
     frames,
@@ -45,6 +46,7 @@ from ncsn_lib.labs.base import STATIC, as_plain, standalone
 from ncsn_lib.metrics import mode_mass
 from ncsn_lib.schedules import langevin_step_sizes, level_overlap
 
+PAGE_OF = {"score": "labs", "ladder": "labs"}
 LABS = {"score": ScoreLab, "ladder": LadderLab}
 
 
@@ -65,6 +67,11 @@ def model(page, lab="score"):
 
 def value(page, name, lab="score"):
     return page.evaluate(f"{model(page, lab)}.get('{name}')")
+
+
+def frames_five(page):
+    """Wait until what was begun on loading has been drawn."""
+    frames(page, 5)
 
 
 # The pages
@@ -90,6 +97,35 @@ def test_a_lab_that_is_not_there_stops_the_build(site, tmp_path):  # the files o
 def test_no_reader_is_barred(visit, size, scheme):
     page = visit_in(visit, size, scheme)
     check_with_axe(page, {"label", "color-contrast", "button-name", "aria-hidden-focus"})
+
+
+SIGHTS = {"wide": {"width": 1280, "height": 720}, "phone": browser.PHONE}
+IN_VIEW = """(lab) => {
+  const header = document.querySelector(".bd-header-article").getBoundingClientRect().bottom;
+  const whole = (e) => e.getBoundingClientRect().top >= header - 1 && e.getBoundingClientRect().bottom <= innerHeight;
+  return [lab.querySelector(".seen"), ...[...lab.querySelector(".main-knobs").children].slice(0, 2)].map(whole);
+}"""
+
+
+@pytest.mark.parametrize("size", SIGHTS)
+@pytest.mark.parametrize("name", ["score", "ladder", "sampler", "denoiser"])
+def test_picture_and_main_knobs_are_in_view_together(chromium, address, name, size):
+    with visits(chromium, f"{address}/{PAGE_OF.get(name, name)}.html", frames_five) as open_page:
+        page = open_page(viewport=SIGHTS[size], has_touch=size == "phone")
+        page.evaluate("document.querySelector('section').id = 'labs'")  # as wide as on the book's page
+        lab = page.locator(f".{name}-lab")
+        lab.locator(".seen").evaluate("e => scrollTo(0, e.getBoundingClientRect().top + scrollY - 70)")
+        frames(page, 3)
+        assert lab.evaluate(IN_VIEW) == [True, True, True]
+        more = lab.get_by_role("button", name="More")
+        last = lab.locator(".rest legend").last
+        if size == "phone":
+            assert not last.is_visible()
+            more.click()
+        assert more.is_visible() == (size == "phone")
+        last.evaluate("e => e.scrollIntoView({ block: 'end' })")
+        frames(page, 3)
+        assert lab.evaluate(IN_VIEW)[0]  # the picture has stayed while the page went on
 
 
 def test_colours_are_the_books():

@@ -3,8 +3,8 @@
 import { element, format } from "./controls.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [280, 170, 46, 10, 12, 24];
-const LETTER = 6.2; // the width of one, about
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [280, 180, 66, 10, 14, 30];
+const LETTER = 8.8; // the width of one, about
 
 function svg(tag, attributes, ...children) {
   const made = document.createElementNS(SVG, tag);
@@ -58,11 +58,11 @@ function drawAxes(axis, num, first, log) {
   const text = (x, y, anchor, words) => svg("text", { x, y, "text-anchor": anchor }, words);
   return [
     lines,
-    text(LEFT - 6, down(1) + 4, "end", format(axis.high)),
-    text(LEFT - 6, bottom + 4, "end", format(axis.low)),
-    text(across(0, num), bottom + 18, "middle", String(first)),
-    ...(num > 1 ? [text(across(num - 1, num), bottom + 18, "middle", String(first + num - 1))] : []),
-    text((LEFT + right) / 2, bottom + 18, "middle", "level"),
+    text(LEFT - 6, down(1) + 6, "end", format(axis.high)),
+    text(LEFT - 6, bottom + 6, "end", format(axis.low)),
+    text(across(0, num), bottom + 22, "middle", String(first)),
+    ...(num > 1 ? [text(across(num - 1, num), bottom + 22, "middle", String(first + num - 1))] : []),
+    text((LEFT + right) / 2, bottom + 22, "middle", "level"),
     ...(log ? [svg("text", { class: "scale", "text-anchor": "middle", transform: `translate(${LEFT - 8} ${down(0.5)}) rotate(-90)` }, "log scale")] : []),
   ];
 }
@@ -81,9 +81,9 @@ function freePlace(line, width, places) {
     { x: left, "text-anchor": "start", from: left, to: left + width },
   ];
   const spots = ends.flatMap(({ from, to, ...end }) =>
-    [line - 5, line + 14]
+    [line - 6, line + 18]
       .filter((y) => y > TOP && y < HEIGHT - BOTTOM)
-      .map((y) => ({ spot: { ...end, y }, free: distanceTo(places, from, to, y - 4) })),
+      .map((y) => ({ spot: { ...end, y }, free: distanceTo(places, from, to, y - 6) })),
   );
   return spots.reduce((best, other) => (other.free > best.free ? other : best)).spot;
 }

@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, numberBox, onThemeChange, Scope, slider } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, onThemeChange, Scope, slider } from "./controls.js";
 import { denoise, distance, perturb } from "./denoising.js";
 import { drawingOf, DRAWINGS } from "./drawings.js";
 import { Loading, megabytes } from "./loading.js";
@@ -83,7 +83,7 @@ class DenoiserLab {
     this.network = new Loading("", () => this.showMain());
     this.digits = new Loading("", () => this.showMain(), "the training images");
     this.status = element("p", { role: "status", class: "status hidden-text" });
-    this.root = frame("denoiser", "Denoiser lab", this.toolbar(), this.network.root, this.digits.root, this.sigmaKnob(), this.panels(), this.status);
+    this.root = frame("denoiser", "Denoiser lab", layout(this.arrange()), this.status);
     el.append(this.root);
     this.listen();
     this.network.size(async () => (this.sizes = await this.asker.ask("sizes")), ({ network }) => network);
@@ -104,7 +104,7 @@ class DenoiserLab {
     return knob;
   }
 
-  panels() {
+  arrange() {
     const { shape } = this;
     this.noisy = new Panel("noisy", "Noisy, x̃ = x + σz", shape, "The drawing with noise");
     this.noisy.caption.replaceWith(numberBox(this.scope, { name: "seed", label: "seed of z", min: 0, max: 4294967295 }));
@@ -115,7 +115,13 @@ class DenoiserLab {
     this.guess.caption.append("x̃ + σ² · score", element("br"), this.call);
     this.exact = new Panel("exact", "The exact guess", shape, "The mean of the training images, weighted by how well they fit the noisy image");
     const panels = [this.noisy, this.score, this.guess, this.exact].map((panel) => panel.root);
-    return element("div", { class: "guesses" }, this.drawing(), ...panels, this.distances(), this.madeOf());
+    return {
+      bar: [this.toolbar(), this.network.root, this.digits.root],
+      seen: [element("div", { class: "guesses" }, ...panels)],
+      main: [this.sigmaKnob(), this.knownChoice()],
+      aside: [this.drawing()],
+      rest: [element("div", { class: "knobs" }, this.distances(), this.madeOf())],
+    };
   }
 
   drawing() {
@@ -131,14 +137,17 @@ class DenoiserLab {
     return element("div", { class: "read" }, group("Distances, root mean square over pixels", this.facts));
   }
 
-  madeOf() {
+  knownChoice() {
     const own = this.model.get("num_known");
     const options = [...new Set([...KNOWN, own])].sort((a, b) => a - b).map((number) => [number, count(number)]);
+    return choice(this.scope, { name: "num_known", label: "training images that it knows", options });
+  }
+
+  madeOf() {
     this.parts = Array.from({ length: NAMED }, () => new Part(this.shape));
     const strip = element("div", { class: "parts" }, ...this.parts.map((part) => part.root));
     this.sentence = element("p", { class: "place" });
-    const known = choice(this.scope, { name: "num_known", label: "training images that it knows", options });
-    return element("div", { class: "made" }, group("What the exact guess is made of", strip, this.sentence, known));
+    return element("div", { class: "made" }, group("What the exact guess is made of", strip, this.sentence));
   }
 
   listen() {

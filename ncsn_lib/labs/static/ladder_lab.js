@@ -2,7 +2,7 @@
 // computes with stands in schedules.js and random.js, which know no page.
 
 import { makeChart } from "./chart.js";
-import { button, element, format, frame, group, numberBox, presets, Scope, slider } from "./controls.js";
+import { button, element, format, frame, group, layout, numberBox, presets, Scope, slider } from "./controls.js";
 import { DIGITS } from "./digits.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { makePicture, paint } from "./pictures.js";
@@ -53,14 +53,11 @@ class LadderLab {
     this.facts = element("dl", { class: "facts" });
     this.rows = element("tbody");
     this.status = element("p", { role: "status", class: "status hidden-text" });
-    const panels = [...Object.values(this.charts).map((chart) => chart.root), this.facts];
+    const panels = Object.values(this.charts).map((chart) => chart.root);
     this.root = frame(
       "ladder",
       "Ladder lab",
-      this.toolbar(),
-      this.strip,
-      element("div", { class: "charts" }, ...panels),
-      this.knobs(),
+      layout({ bar: [this.toolbar()], seen: [this.strip, element("div", { class: "charts" }, ...panels)], ...this.knobs() }),
       this.table(),
       this.status,
     );
@@ -79,13 +76,9 @@ class LadderLab {
 
   knobs() {
     const dim = slider(this.scope, { name: "dim", label: "dimensions D", min: 2, max: 20000, log: true, whole: true });
-    return element(
-      "div",
-      { class: "knobs" },
-      group("The ladder", ...ladderKnobs(this.scope, { most: MOST_LEVELS })),
-      group("The walk down", ...walkKnobs(this.scope)),
-      group("The data", dim),
-    );
+    const [first, last, levels, schedule] = ladderKnobs(this.scope, { most: MOST_LEVELS });
+    const rest = [group("The ladder", first, last, schedule), group("The walk down", ...walkKnobs(this.scope))];
+    return { main: [levels, dim, this.facts], rest: [element("div", { class: "knobs" }, ...rest)] };
   }
 
   table() {

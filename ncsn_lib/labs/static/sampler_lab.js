@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { consistentPlan, ImageWalk, langevinPlan, startImages } from "./image_walk.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { Loading } from "./loading.js";
@@ -82,7 +82,7 @@ class SamplerLab {
     this.scrub = slider(scope, { name: "step", label: "steps taken; go back and forth", min: 0, max: 1, step: 1 });
     this.place = element("p", { class: "place" });
     this.status = element("p", { role: "status", class: "status" });
-    this.root = frame("sampler", "Sampler lab", this.toolbar(), this.loading.root, this.panels(), this.knobs(), this.status);
+    this.root = frame("sampler", "Sampler lab", layout(this.parts()), this.status);
     el.append(this.root);
     this.listen();
     this.loading.size(() => this.asker.ask("sizes"), ({ network }) => network);
@@ -110,7 +110,7 @@ class SamplerLab {
     this.run.textContent = this.model.get("running") ? "Pause" : this.runLabel;
   }
 
-  panels() {
+  parts() {
     const panel = (title, ...children) =>
       element("div", { class: "panel", role: "group", "aria-label": title }, element("p", { class: "title" }, title), ...children);
     const shown = choice(this.scope, {
@@ -121,7 +121,12 @@ class SamplerLab {
         ["expected", "what the network expects of it"],
       ],
     });
-    return element("div", { class: "panels" }, panel("Samples", this.grid, this.place, this.scrub, shown), panel("What is given", ...this.sketch()));
+    return {
+      bar: [this.toolbar(), this.loading.root],
+      seen: [panel("Samples", this.grid, this.place)],
+      aside: [panel("What is given", ...this.sketch())],
+      ...this.knobs(shown),
+    };
   }
 
   sketch() {
@@ -143,8 +148,9 @@ class SamplerLab {
     ];
   }
 
-  knobs() {
+  knobs(shown) {
     const { scope } = this;
+    const [first, last, levels, schedule] = ladderKnobs(scope, { most: 60 });
     const sampler = choice(scope, {
       name: "sampler",
       label: "sampler",
@@ -155,13 +161,14 @@ class SamplerLab {
     });
     const keep = slider(scope, { name: "keep", label: "noise kept from level to level", min: 0, max: 1, step: 0.05 });
     const count = slider(scope, { name: "num_images", label: "images", min: 1, max: 36, step: 1 });
-    return element(
+    const rest = element(
       "div",
       { class: "knobs" },
-      group("The ladder", ...ladderKnobs(scope, { most: 60 })),
+      group("The ladder", first, last, schedule),
       group("The walk down", sampler, keep, count),
       group("Annealed Langevin dynamics", ...walkKnobs(scope, { most: 20 }), tick(scope, { name: "denoise", label: "denoise at the end" })),
     );
+    return { main: [this.scrub, levels], rest: [shown, rest] };
   }
 
   listen() {

@@ -2,7 +2,7 @@
 // right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
 
 import { numbersOf, pack } from "./arrays.js";
-import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, Walk } from "./langevin.js";
 import { convolve, countLost, makeMixture, modeMass, nearestShares, replaceSpread } from "./mixtures.js";
@@ -169,10 +169,12 @@ class ScoreLab {
     this.root = frame(
       "score",
       "Score lab",
-      this.toolbar(),
-      element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root)),
+      layout({
+        bar: [this.toolbar()],
+        seen: [element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root))],
+        ...this.knobs(),
+      }),
       this.status,
-      this.knobs(),
     );
     el.append(this.root);
     this.listen();
@@ -207,20 +209,22 @@ class ScoreLab {
         ["convolved", "variances add"],
       ],
     });
+    const [first, ...ladder] = ladderKnobs(scope);
+    const stepSize = slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true });
     const plain = group(
       "Langevin dynamics",
-      slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true }),
       slider(scope, { name: "num_steps", label: "steps", min: 100, max: 5000, step: 100 }),
       slider(scope, { name: "sigma", label: "noise level σ", min: 0, max: 20, step: 0.1 }),
     );
-    const annealed = group("Annealed Langevin dynamics", ...ladderKnobs(scope), ...walkKnobs(scope), spread);
+    const annealed = group("Annealed Langevin dynamics", ...ladder, ...walkKnobs(scope), spread);
     const view = group(
       "Chains and view",
       slider(scope, { name: "num_chains", label: "chains", min: 20, max: 4000, step: 20 }),
       slider(scope, { name: "speed", label: "steps a frame", min: 1, max: 30, step: 1 }),
       element("div", { class: "options" }, ...Object.keys(this.shown).map((part) => this.showTick(part))),
     );
-    return element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
+    const rest = element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
+    return { main: [stepSize, first], rest: [rest] };
   }
 
   showTick(part) {
