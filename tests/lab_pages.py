@@ -188,6 +188,22 @@ def frames(page, num):
     page.evaluate(script, num)
 
 
+def tab_to(page, target):
+    """Press Tab until a control has the focus, as who has no pointer does."""
+    for _ in range(200):
+        if target.evaluate("e => e === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {target}")
+
+
+def press(page, target, key, times=1):
+    """Go to a control by Tab, and press a key there."""
+    tab_to(page, target)
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
 @contextmanager
 def processor_time(page):
     """Gives a dictionary, and in the end puts in a processor's seconds for the page's own thread and the whole browser.

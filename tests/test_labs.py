@@ -24,6 +24,7 @@ from lab_pages import (
     frames,
     lab_notebook,
     make_site,
+    press,
     processor_time,
     run_cell,
     visit_in,
@@ -601,6 +602,125 @@ def test_axes_of_equal_factors_say_so(visit):
     charts = page.locator(".ladder-lab .chart")
     named = [title for title in charts.locator("figcaption").all_inner_texts() if "Overlap" not in title]
     assert charts.filter(has_text="log scale").locator("figcaption").all_inner_texts() == named
+
+
+# What the tasks ask for, by keyboard alone
+
+
+@pytest.fixture
+def score(visit):
+    """The score lab, and a function that begins one of its tasks and waits for its run."""
+    page = visit()
+    lab = page.locator(".score-lab")
+
+    def begin(title):
+        press(page, lab.get_by_role("button", name=title), "Enter")
+        rest_of_the_run(page)
+        return lab
+
+    return page, begin
+
+
+def rest_of_the_run(page):
+    """Wait until what the knobs ask for now has been run to its end, and is shown."""
+    frames(page, 2)
+    wait_for_the_end(page)
+    frames(page, 2)
+
+
+def shares(page, panel):
+    rows = page.locator(".score-lab .panel").nth(panel).locator(".share")
+    return [float(text) for text in rows.all_inner_texts()]
+
+
+def farthest(page, panel):
+    """By how much a share is off."""
+    return max(abs(a - b) for a, b in zip(shares(page, panel), marks(page, panel), strict=True))
+
+
+def test_task_where_one_half_comes_from(score):
+    page, begin = score
+    lab = begin("Where does one half come from?")
+    assert shares(page, 0)[0] == pytest.approx(0.5, abs=0.05)
+    press(page, lab.get_by_role("button", name="Add a mode"), "Enter")
+    wait_for_rows(page, 6)
+    rest_of_the_run(page)
+    assert farthest(page, 0) > 0.1
+    for k in (1, 2, 3):
+        press(page, lab.get_by_label(f"spread {k}"), "End")
+    rest_of_the_run(page)
+    assert farthest(page, 0) < 0.07
+
+
+def test_task_the_ladder_that_starts_too_low(score):
+    page, begin = score
+    lab = begin("The ladder that starts too low")
+    assert value(page, "sigma_max") == 20
+    assert farthest(page, 1) < 0.05
+    press(page, lab.get_by_label("first level"), "ArrowLeft", 17)
+    rest_of_the_run(page)
+    assert value(page, "sigma_max") == pytest.approx(3, abs=0.25)
+    assert farthest(page, 1) > 0.1
+
+
+def test_task_the_blow_up(score):
+    page, begin = score
+    lab = begin("The 10 → 0.1 blow-up")
+    assert page.locator(".score-lab .lost").inner_text() == "1,280 chains lost"
+    press(page, lab.get_by_label("σ replaces it"), "ArrowRight")
+    rest_of_the_run(page)
+    assert value(page, "spread") == "convolved"
+    press(page, lab.get_by_label("last step size ε"), "ArrowLeft", 9)
+    rest_of_the_run(page)
+    assert value(page, "eps") < 0.04  # where h = eps / sigma_L^2 is below 4
+    assert page.locator(".score-lab .lost").count() == 0
+
+
+@pytest.fixture
+def ladder(visit):
+    """The ladder lab, and a function that reads a fact of it, its largest number."""
+    page = visit()
+    lab = page.locator(".ladder-lab")
+
+    def fact(name):
+        frames(page, 2)
+        text = lab.locator(".facts").evaluate(
+            "(facts, name) => [...facts.children].find(e => e.textContent.startsWith(name)).nextSibling.textContent",
+            name,
+        )
+        return as_number(re.split(" to |, | σ", text)[-1 if " to " in text else 0])
+
+    return page, lab, fact
+
+
+def test_task_how_many_levels(ladder):
+    page, lab, fact = ladder
+    press(page, lab.get_by_role("button", name="How many levels?"), "Enter")
+    assert fact("overlap") < 0.1
+    press(page, lab.get_by_label("levels L"), "ArrowRight", 11)
+    assert fact("overlap") == pytest.approx(level_overlap(geometric_sigmas(1.0, 0.01, 21), 64)[0].item(), rel=0.01)
+    assert fact("overlap") > 0.4
+
+
+def test_task_why_not_equal_steps(ladder):
+    page, lab, fact = ladder
+    press(page, lab.get_by_role("button", name="Why not equal steps?"), "Enter")
+    assert fact("ratio") == pytest.approx(1.67)
+    press(page, lab.get_by_label("geometric"), "ArrowRight")
+    assert value(page, "schedule", "ladder") == "linear"
+    assert fact("ratio") == pytest.approx(12)  # at the end: from 0.12 to 0.01
+
+
+def test_task_the_fewest_calls(ladder):
+    page, lab, fact = ladder
+    press(page, lab.get_by_role("button", name="The fewest calls"), "Enter")
+    assert fact("noise carried") == pytest.approx(1.05)
+    press(page, lab.get_by_label("steps a level T"), "Home")
+    press(page, lab.get_by_label("steps a level T"), "ArrowRight", 3)
+    assert fact("noise carried") > 10
+    press(page, lab.get_by_label("last step size ε"), "ArrowRight", 11)
+    assert fact("noise carried") < 1.3
+    assert fact("calls") == 40
 
 
 def test_frames_with_two_thousand_chains(page, address, record_property):

@@ -21,6 +21,7 @@ from lab_pages import (
     frames,
     lab_notebook,
     new_context,
+    press,
     processor_time,
     run_cell,
     take_webassembly_away,
@@ -503,6 +504,62 @@ def test_drawing_by_pointer_and_by_keyboard(visit):
         """() => [...document.querySelector(".sketch canvas").getContext("2d").getImageData(5, 10, 1, 1).data]"""
     )
     assert pixels == [255, 255, 255, 255]
+
+
+# What the tasks ask for, by keyboard alone
+
+
+def begin(page, title):
+    """Begin a task with two images, and run it by the main button."""
+    set_values(page, num_images=2)
+    press(page, page.get_by_role("button", name=title), "Enter")
+    assert (value(page, "running"), value(page, "given")) == (False, None)
+    hear_the_last_answer(page)
+    assert page.locator("button.main").inner_text() == "Run"  # the task says when
+
+
+def run_by_key(page):
+    page.evaluate("document.querySelector('.sampler-lab .status').textContent = ''")
+    press(page, page.locator("button.main"), "Enter")
+    page.wait_for_selector(".sampler-lab .status:not(:empty)")
+
+
+def test_task_when_it_is_decided(loaded):
+    begin(loaded, "When is it decided?")
+    run_by_key(loaded)
+    press(loaded, loaded.get_by_label("the noisy state"), "ArrowRight")
+    assert value(loaded, "shown") == "expected"
+    press(loaded, loaded.get_by_label("steps taken"), "Home")
+    loaded.keyboard.press("ArrowRight")
+    early = images_apart(loaded)
+    loaded.keyboard.press("End")
+    assert early < 0.8 * images_apart(loaded)  # little is decided at the largest level
+
+
+def images_apart(page):
+    """How far the first two images are apart, a mean over pixels."""
+    first, second = torch.tensor([canvas_pixels(page, n) for n in range(2)]).float()
+    return (first - second).abs().mean().item()
+
+
+def test_task_too_few_levels(loaded):
+    begin(loaded, "Too few, too low")
+    run_by_key(loaded)
+    assert value(loaded, "step") == 24
+    loaded.evaluate("document.querySelector('.sampler-lab .status').textContent = ''")
+    press(loaded, loaded.get_by_label("levels L"), "ArrowLeft", 19)  # and it runs again once the knob rests
+    loaded.wait_for_selector(".sampler-lab .status:has-text('2 images after 5 calls')")
+
+
+def test_task_a_stroke(loaded):
+    begin(loaded, "A stroke says a lot")
+    press(loaded, loaded.locator(".sketch canvas"), "Shift+ArrowDown", 6)
+    given = images_of(loaded, "given")[0, 0]
+    known = ~given.isnan()
+    assert 6 <= known.sum() < 80
+    run_by_key(loaded)
+    for sample in images_of(loaded)[:, 0]:
+        torch.testing.assert_close(sample[known], given[known])
 
 
 # The widget

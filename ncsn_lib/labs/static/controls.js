@@ -171,6 +171,23 @@ export function frame(name, title, ...children) {
 }
 
 /**
+ * Buttons under "Try this", each of which sets a task up and says it.
+ *
+ * @param {{title: string, words: string}[]} list
+ * @param {(task: object) => void} set turns the knobs to where a task begins
+ */
+export function tasks(list, set) {
+  const words = element("p", { class: "words", "aria-live": "polite" });
+  const begin = (task, pressed) => {
+    set(task);
+    words.textContent = task.words;
+    for (const other of buttons) other.setAttribute("aria-pressed", other === pressed);
+  };
+  const buttons = list.map((task) => button(task.title, (event) => begin(task, event.currentTarget), { "aria-pressed": "false" }));
+  return element("div", { class: "tasks", role: "group", "aria-label": "Try this" }, element("span", {}, "Try this:"), ...buttons, words);
+}
+
+/**
  * A lab's parts in their places. Where there is room the knobs stand beside the picture; on a phone the picture stays in
  * view, the main knobs below it, and the rest waits behind a button.
  *

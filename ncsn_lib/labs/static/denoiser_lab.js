@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, layout, numberBox, onThemeChange, Scope, slider } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, onThemeChange, Scope, slider, tasks } from "./controls.js";
 import { denoise, distance, perturb } from "./denoising.js";
 import { drawingOf, DRAWINGS } from "./drawings.js";
 import { Loading, megabytes } from "./loading.js";
@@ -24,6 +24,29 @@ export const DEFAULTS = {
   denoised: null,
   exact: null,
 };
+
+const TASKS = [
+  {
+    title: "When is the copy chosen?",
+    drawing: "3",
+    values: { sigma: 12, num_known: 100 },
+    words:
+      "The exact guess knows 100 images. Lower σ from 12: where does one image have nine tenths of the weight? " +
+      "Predict whether that happens at a larger or a smaller σ with 60,000 images.",
+  },
+  {
+    title: "Something that is no digit",
+    drawing: "A face",
+    values: { sigma: 6, num_known: 10000 },
+    words: "What will both make of the face at σ = 3, at 1 and at 0.3? At which level does the network lose the eyes, and which digits appear in its guess?",
+  },
+  {
+    title: "Better than perfect?",
+    drawing: "7",
+    values: { sigma: 6, num_known: 10000 },
+    words: "Draw a digit of your own and let the exact guess know 60,000 images. At which σ is the network nearer to your drawing, and at which is it not?",
+  },
+];
 
 const KNOWN = [100, 1000, 10000, 60000]; // training images
 const NAMED = 5; // of them, with their weights
@@ -76,7 +99,7 @@ function panelAround(name, title, ...children) {
 
 class DenoiserLab {
   constructor(scope, el) {
-    Object.assign(this, { scope, model: scope.model, asker: new Asker(scope), timer: 0, told: {} });
+    Object.assign(this, { scope, model: scope.model, asker: new Asker(scope), timer: 0, told: {}, most: scope.model.get("num_known") });
     Object.assign(this, { backend: null, known: 0, sizes: null, started: false, loading: false, asking: false, stale: false, ended: false });
     this.shape = this.model.get("image_shape");
     if (!this.model.get("image")) this.redraw("3");
@@ -116,7 +139,7 @@ class DenoiserLab {
     this.exact = new Panel("exact", "The exact guess", shape, "The mean of the training images, weighted by how well they fit the noisy image");
     const panels = [this.noisy, this.score, this.guess, this.exact].map((panel) => panel.root);
     return {
-      bar: [this.toolbar(), this.network.root, this.digits.root],
+      bar: [this.toolbar(), tasks(TASKS, (task) => this.setUp(task)), this.network.root, this.digits.root],
       seen: [element("div", { class: "guesses" }, ...panels)],
       main: [this.sigmaKnob(), this.knownChoice()],
       aside: [this.drawing()],
@@ -168,6 +191,12 @@ class DenoiserLab {
 
   redraw(name) {
     this.scope.write({ image: pack(drawingOf(name, this.shape), [1, ...this.shape]) });
+  }
+
+  /** A task's drawing and knobs, as far as there are such levels and so many images. */
+  setUp({ drawing, values: { sigma, num_known } }) {
+    this.redraw(drawing);
+    this.scope.write({ sigma: Math.min(sigma, this.model.get("sigma_range")[1]), num_known: Math.min(num_known, this.most) });
   }
 
   changeNoise() {

@@ -2,7 +2,7 @@
 // computes with stands in schedules.js and random.js, which know no page.
 
 import { makeChart } from "./chart.js";
-import { button, element, format, frame, group, layout, numberBox, presets, Scope, slider } from "./controls.js";
+import { button, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks } from "./controls.js";
 import { DIGITS } from "./digits.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { makePicture, paint } from "./pictures.js";
@@ -16,6 +16,28 @@ const PRESETS = {
   // The code of 2020 steps 6.2e-6 * score + sqrt(2 * 6.2e-6) * noise, which is eps = 1.24e-5.
   "2020, CIFAR-10": { ...PAPER, sigma_max: 50, num_levels: 232, eps: 1.24e-5, steps_per_level: 5, dim: 3072 },
 };
+
+const TASKS = [
+  {
+    title: "How many levels?",
+    values: PRESETS["2019, digits"],
+    words:
+      "Ten levels hardly overlap in 64 dimensions. Raise the levels L until the overlap is a half. " +
+      "Then predict the L for 3,072 dimensions before you look for it.",
+  },
+  {
+    title: "Why not equal steps?",
+    values: PRESETS["2019, digits"],
+    words: "Choose the schedule “linear”. At which end of the ladder is the overlap lost? Which digit belongs to a level that overlaps with no neighbour?",
+  },
+  {
+    title: "The fewest calls",
+    values: PRESETS["2019, digits"],
+    words:
+      "Lower the steps a level T until the noise carried is no longer near 1. Then raise the last step size ε until it is near 1 again. " +
+      "How few calls of the network are enough?",
+  },
+];
 
 /** Where the lab begins: the ladder of the paper, on digits. Python's LadderLab has the same values. */
 export const DEFAULTS = { ...PAPER, sigmas: [], dim: 64, digit: 3, seed: 0 };
@@ -57,7 +79,7 @@ class LadderLab {
     this.root = frame(
       "ladder",
       "Ladder lab",
-      layout({ bar: [this.toolbar()], seen: [this.strip, element("div", { class: "charts" }, ...panels)], ...this.knobs() }),
+      layout({ bar: [this.toolbar(), tasks(TASKS, ({ values }) => this.scope.write(values))], seen: [this.strip, element("div", { class: "charts" }, ...panels)], ...this.knobs() }),
       this.table(),
       this.status,
     );

@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks, tick, wantsStillness } from "./controls.js";
 import { consistentPlan, ImageWalk, langevinPlan, startImages } from "./image_walk.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { Loading } from "./loading.js";
@@ -25,6 +25,27 @@ const OWN = {
 };
 /** The paper's relative step, eps / sigma_L^2 = 0.2, and its last level. */
 const ALGORITHM_1 = { sampler: "langevin", sigma_min: 0.01, schedule: "geometric", eps: 2e-5, steps_per_level: 10, denoise: true };
+
+const TASKS = [
+  {
+    title: "When is it decided?",
+    words:
+      "Run, and choose “what the network expects of it”. Go back step by step: at which σ has each image become its digit? " +
+      "Why is the expected image at the largest σ the same for all?",
+  },
+  {
+    title: "Too few, too low",
+    words:
+      "Run, then lower the levels L until no digit can be read. Put L back and lower the first level σ₁ to 1: " +
+      "which digits come too often over a few seeds?",
+  },
+  {
+    title: "A stroke says a lot",
+    words:
+      "Draw a short vertical stroke in the middle. Predict which digits can hold it, then run a few seeds. " +
+      "Then press a sample, free its lower half, and compare both samplers at the seam.",
+  },
+];
 
 /** Where the lab begins on a page. Python's SamplerLab has the same values for that network. */
 export const DEFAULTS = {
@@ -122,7 +143,7 @@ class SamplerLab {
       ],
     });
     return {
-      bar: [this.toolbar(), this.loading.root],
+      bar: [this.toolbar(), tasks(TASKS, () => this.setUp()), this.loading.root],
       seen: [panel("Samples", this.grid, this.place)],
       aside: [panel("What is given", ...this.sketch())],
       ...this.knobs(shown),
@@ -214,6 +235,12 @@ class SamplerLab {
     this.paused = false;
     this.scope.write(values);
     this.again();
+  }
+
+  /** Everything as at the beginning, and at rest: a task says when to run. */
+  setUp() {
+    this.scope.write({ ...this.first, shown: "state", given: null });
+    this.restart();
   }
 
   /** A knob was turned: start anew; once the knobs rest, sample again if it had sampled and nobody paused it. */

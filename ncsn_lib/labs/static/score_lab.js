@@ -2,7 +2,7 @@
 // right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
 
 import { numbersOf, pack } from "./arrays.js";
-import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, Walk } from "./langevin.js";
 import { convolve, countLost, makeMixture, modeMass, nearestShares, replaceSpread } from "./mixtures.js";
@@ -25,10 +25,33 @@ const FIG_3 = {
   eps: 0.1,
   spread: "replaced",
 };
-const BLOW_UP = { ...FIG_3, sigma_max: 10, sigma_min: 0.1 };
 
 /** Where the lab begins: the paper's Fig. 3. Python's ScoreLab has the same values. */
 export const DEFAULTS = { ...FIG_3, sigmas: [], seed: 0, speed: 3, running: false, samples: null, plain_samples: null };
+
+const TASKS = [
+  {
+    title: "Where does one half come from?",
+    values: FIG_3,
+    words:
+      "On the left half of the chains end at each mode, whatever the weights. Predict the shares with a third mode, then press “Add a mode”. " +
+      "Then raise the spreads until the shares on the left are right.",
+  },
+  {
+    title: "The ladder that starts too low",
+    values: FIG_3,
+    words:
+      "Move the first level σ₁ down to 3. The samples on the right look as good as before: which number shows that they are not? " +
+      "How many steps a level correct that?",
+  },
+  {
+    title: "The 10 → 0.1 blow-up",
+    values: { ...FIG_3, sigma_max: 10, sigma_min: 0.1 },
+    words:
+      "On the right every chain is lost. Let the variances add: do the chains still diverge, and where? " +
+      "Then lower the last step size ε: which is the largest that keeps all chains?",
+  },
+];
 
 const MIXTURE = ["means", "stds", "weights"];
 const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule", "steps_per_level", "eps", "spread"];
@@ -170,7 +193,7 @@ class ScoreLab {
       "score",
       "Score lab",
       layout({
-        bar: [this.toolbar()],
+        bar: [this.toolbar(), tasks(TASKS, ({ values }) => this.preset(values))],
         seen: [element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root))],
         ...this.knobs(),
       }),
@@ -192,10 +215,7 @@ class ScoreLab {
       button("To the end", () => this.finish()),
       button("Start again", () => this.restart()),
       numberBox(this.scope, { name: "seed", label: "seed", min: 0, max: 4294967295 }),
-      presets(
-        button("Fig. 3 of the paper", () => this.preset(FIG_3)),
-        button("The 10 → 0.1 blow-up", () => this.preset(BLOW_UP)),
-      ),
+      presets(button("Fig. 3 of the paper", () => this.preset(FIG_3))),
     );
   }
 
