@@ -31,7 +31,7 @@ const TASKS = [
     title: "When is it decided?",
     words:
       "Run, and choose “what the network expects of it”. Go back step by step: at which σ has each image become its digit? " +
-      "Why is the expected image at the largest σ the same for all?",
+      "Why is the expected image at the largest σ nearly the same for all?",
   },
   {
     title: "Too few, too low",
