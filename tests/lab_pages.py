@@ -21,11 +21,14 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
+STATIC = ROOT / "ncsn_lib" / "labs" / "static"
 AXE = ROOT / "book" / "assets" / "vendor" / "axe-core" / "axe.min.js"
 FAILED = ROOT / "_build" / "failed_pages"
 browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
 PATIENCE = browser.PATIENCE
-PAGES = {"labs": ["score", "ladder"], "none": [], **{name: [name] for name in ("sampler", "denoiser", "opening")}}
+SMALL = ["score field", "score plain", "score shares", "score annealed", "ladder overlap", "denoiser guess"]
+PAGES = {"labs": ["score", "ladder"], "none": [], "small": SMALL}
+PAGES |= {name: [name] for name in ("sampler", "denoiser", "opening")}
 
 CONF = f"""
 import sys
@@ -149,6 +152,14 @@ def compute(page, module, expression, argument=None):
       return plain(await ({expression}));
     }}"""
     return page.evaluate(script, argument)
+
+
+def needed(name):
+    """A module and all that it imports."""
+    found = {name}
+    for other in re.findall(r'from "\./(\w+\.js)"', (STATIC / name).read_text(encoding="utf-8")):
+        found |= needed(other)
+    return found
 
 
 def take_webassembly_away(page):

@@ -4,6 +4,7 @@ The pages under test are those of lab_pages.py.
 """
 
 import functools
+import gzip
 import json
 import math
 import re
@@ -18,12 +19,14 @@ import traitlets
 from lab_pages import (
     ROOT,
     SETTINGS,
+    SMALL,
     browser,
     check_with_axe,
     compute,
     frames,
     lab_notebook,
     make_site,
+    needed,
     press,
     processor_time,
     run_cell,
@@ -92,6 +95,9 @@ def test_a_lab_that_is_not_there_stops_the_build(site, tmp_path):  # the files o
     done = make_site(tmp_path / "site", {"index": "# Labs\n\n```{lab} magic\n```"})
     assert done.returncode != 0
     assert "no lab called magic; there are: " in done.stderr
+    done = make_site(tmp_path / "second", {"index": "# Labs\n\n```{lab} score magic\n```"})
+    assert done.returncode != 0
+    assert "no small score lab called magic; there are: field, plain, shares, annealed" in done.stderr
 
 
 @pytest.mark.parametrize(("size", "scheme"), SETTINGS)
@@ -738,6 +744,83 @@ def test_frames_with_two_thousand_chains(page, address, record_property):
     record_property("seconds a frame", frame)
     sys.stdout.write(f"two panels of 2,000 chains: {1000 * frame:.0f} ms a frame\n")
     assert frame < 0.1  # ten a second
+
+
+# The small labs at the tops of chapters
+
+
+@pytest.fixture
+def small(chromium, address):
+    """Opens the page of small labs."""
+    with visits(chromium, f"{address}/small.html", wait_for_all) as open_page:
+        yield open_page
+
+
+RUNNING = "[...document.querySelectorAll('[data-lab]')].filter(place => place.model?.get('running')).length"
+
+
+def wait_for_all(page):
+    page.wait_for_function(f"() => !{RUNNING}")
+    frames(page, 3)
+
+
+CHAPTERS = {"01": 0, "05": 1, "08": 2, "10": 3, "09": 4, "04": 5}
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_a_small_lab_stands_under_the_claim_before_any_code(number):
+    (page,) = (ROOT / "book").glob(f"{number}_*.md")
+    text = page.read_text(encoding="utf-8")
+    before, _, after = text.partition(f"```{{lab}} {SMALL[CHAPTERS[number]]}\n```\n")
+    assert re.search(r"\n# [^\n]+\n\n\*\*[^*]+\*\*\n\n$", before, re.DOTALL)
+    assert "{code-cell}" in after
+
+
+PICTURES = """lab => [...lab.querySelectorAll("canvas")].map(canvas => canvas.toDataURL()).join() +
+  [...lab.querySelectorAll("svg")].map(chart => chart.innerHTML).join()"""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_lab_is_a_picture_and_a_knob_or_two(small, name):
+    page = small()
+    lab = page.locator(f"[data-lab={name.split()[0]}][data-small={name.split()[1]}] > .small")
+    knobs = lab.locator("input[type=range]")
+    assert 1 <= knobs.count() <= 2
+    assert lab.locator(".driving > p").inner_text().endswith((".", "?"))
+    for number in range(knobs.count()):
+        before = lab.evaluate(PICTURES)
+        press(page, knobs.nth(number), "ArrowRight", 2)
+        wait_for_all(page)
+        assert lab.evaluate(PICTURES) != before
+
+
+def test_small_labs_load_no_more_than_their_modules(chromium, address):
+    asked = []
+    with visits(chromium, f"{address}/small.html", wait_for_all) as open_page:
+        page = open_page()
+        page.on("response", lambda response: asked.append(response))
+        page.reload()
+        wait_for_all(page)
+    found = {response.url.rsplit("/", 1)[-1]: response for response in asked if "/_static/labs/" in response.url}
+    assert not [name for name in found if name.endswith((".gz", ".mjs"))]
+    scripts = needed("mount.js") | needed("score_lab.js")
+    assert scripts < set(found)
+    assert sum(len(gzip.compress((STATIC / name).read_bytes())) for name in scripts) < 40_000
+
+
+def test_the_still_small_lab_never_walks(small):
+    page = small(reduced_motion="no-preference")
+    field = page.locator("[data-small=field] > .small")
+    page.wait_for_function("() => document.querySelector('[data-small=field] > .small').dataset.frames > 0")
+    press(page, field.locator("input[type=range]"), "ArrowRight")
+    frames(page, 30)
+    assert page.evaluate("document.querySelector('[data-small=field]').model.get('running')") is False
+
+
+@pytest.mark.parametrize(("size", "scheme"), SETTINGS)
+def test_no_reader_is_barred_from_a_small_lab(small, size, scheme):
+    page = visit_in(small, size, scheme)
+    check_with_axe(page, {"label", "color-contrast", "button-name"}, "article")
 
 
 # The widgets

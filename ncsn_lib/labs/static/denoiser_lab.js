@@ -25,6 +25,15 @@ export const DEFAULTS = {
   exact: null,
 };
 
+/** A part of the lab, for the top of a chapter: no training image is loaded for it. */
+export const SMALL = {
+  guess: {
+    title: "A network guesses what is behind the noise",
+    values: { num_known: 0 },
+    words: "Load the network, and raise the noise level σ: up to which σ does the guess keep the drawing, and what does the network guess beyond?",
+  },
+};
+
 const TASKS = [
   {
     title: "When is the copy chosen?",
@@ -106,7 +115,10 @@ class DenoiserLab {
     this.network = new Loading("", () => this.showMain());
     this.digits = new Loading("", () => this.showMain(), "the training images");
     this.status = element("p", { role: "status", class: "status hidden-text" });
-    this.root = frame("denoiser", "Denoiser lab", layout(this.arrange()), this.status);
+    const small = SMALL[this.model.get("small")];
+    const parts = this.parts();
+    this.root = frame("denoiser", small?.title ?? "Denoiser lab", layout(small ? this.smallParts(small) : parts), this.status);
+    this.root.classList.toggle("small", Boolean(small));
     el.append(this.root);
     this.listen();
     this.network.size(async () => (this.sizes = await this.asker.ask("sizes")), ({ network }) => network);
@@ -127,7 +139,12 @@ class DenoiserLab {
     return knob;
   }
 
-  arrange() {
+  smallParts({ words }) {
+    const seen = [element("div", { class: "guesses" }, this.noisy.root, this.guess.root)];
+    return { bar: [element("p", {}, words), this.network.root], seen, main: [this.sigmaKnob(), this.main] };
+  }
+
+  parts() {
     const { shape } = this;
     this.noisy = new Panel("noisy", "Noisy, x̃ = x + σz", shape, "The drawing with noise");
     this.noisy.caption.replaceWith(numberBox(this.scope, { name: "seed", label: "seed of z", min: 0, max: 4294967295 }));
@@ -226,7 +243,7 @@ class DenoiserLab {
     const { network, digits } = this.sizes ?? { network: 0, digits: [] };
     if (!network) return "Start";
     const num = this.model.get("num_known");
-    const more = digits.length ? ` and ${count(num)} digits` : "";
+    const more = digits.length && num ? ` and ${count(num)} digits` : "";
     return `Load the network${more} (${megabytes(network + bytesOf(digits, num))})`;
   }
 

@@ -42,6 +42,15 @@ const TASKS = [
 /** Where the lab begins: the ladder of the paper, on digits. Python's LadderLab has the same values. */
 export const DEFAULTS = { ...PAPER, sigmas: [], dim: 64, digit: 3, seed: 0 };
 
+/** A part of the lab, for the top of a chapter. */
+export const SMALL = {
+  overlap: {
+    title: "A ladder of noise levels",
+    values: {},
+    words: "Each picture is one level of the ladder. Raise L until the noise of neighbouring levels overlaps by a half; then raise the dimensions D.",
+  },
+};
+
 const NAMES = ["sigma_max", "sigma_min", "num_levels", "schedule", "sigmas", "eps", "steps_per_level", "dim", "digit", "seed"];
 const SIDE = 8; // pixels of a digit along each side
 const MOST_PICTURES = 10;
@@ -75,18 +84,30 @@ class LadderLab {
     this.facts = element("dl", { class: "facts" });
     this.rows = element("tbody");
     this.status = element("p", { role: "status", class: "status hidden-text" });
-    const panels = Object.values(this.charts).map((chart) => chart.root);
-    this.root = frame(
-      "ladder",
-      "Ladder lab",
-      layout({ bar: [this.toolbar(), tasks(TASKS, ({ values }) => this.scope.write(values))], seen: [this.strip, element("div", { class: "charts" }, ...panels)], ...this.knobs() }),
-      this.table(),
-      this.status,
-    );
+    const small = SMALL[this.model.get("small")];
+    this.root = small ? this.smallFrame(small) : this.wholeFrame();
     el.append(this.root);
     scope.on(NAMES, () => this.wake());
     scope.ends.push(() => clearTimeout(this.timer));
     this.draw();
+  }
+
+  wholeFrame() {
+    const bar = [this.toolbar(), tasks(TASKS, ({ values }) => this.scope.write(values))];
+    const seen = [this.strip, element("div", { class: "charts" }, ...Object.values(this.charts).map((chart) => chart.root))];
+    const [first, last, levels, schedule] = ladderKnobs(this.scope, { most: MOST_LEVELS });
+    const rest = [group("The ladder", first, last, schedule), group("The walk down", ...walkKnobs(this.scope))];
+    const main = [levels, this.dimKnob(), this.facts];
+    const parts = { bar, seen, main, rest: [element("div", { class: "knobs" }, ...rest)] };
+    return frame("ladder", "Ladder lab", layout(parts), this.table(), this.status);
+  }
+
+  smallFrame({ title, words }) {
+    const bar = [element("p", {}, words), this.strip];
+    const main = [ladderKnobs(this.scope, { most: MOST_LEVELS })[2], this.dimKnob()];
+    const root = frame("ladder", title, layout({ bar, seen: [this.charts.overlap.root], main }), this.status);
+    root.classList.add("small");
+    return root;
   }
 
   toolbar() {
@@ -96,11 +117,8 @@ class LadderLab {
     return element("div", { class: "toolbar", role: "group", "aria-label": "Data and presets" }, digit, seed, presets(...ladders));
   }
 
-  knobs() {
-    const dim = slider(this.scope, { name: "dim", label: "dimensions D", min: 2, max: 20000, log: true, whole: true });
-    const [first, last, levels, schedule] = ladderKnobs(this.scope, { most: MOST_LEVELS });
-    const rest = [group("The ladder", first, last, schedule), group("The walk down", ...walkKnobs(this.scope))];
-    return { main: [levels, dim, this.facts], rest: [element("div", { class: "knobs" }, ...rest)] };
+  dimKnob() {
+    return slider(this.scope, { name: "dim", label: "dimensions D", min: 2, max: 20000, log: true, whole: true });
   }
 
   table() {

@@ -53,6 +53,42 @@ const TASKS = [
   },
 ];
 
+/**
+ * Parts of the lab, for the top of a chapter: which panels, which knobs, and what to do. Where `still` is set nothing walks,
+ * and no chains are shown.
+ */
+export const SMALL = {
+  field: {
+    title: "The score of a mixture",
+    panels: ["plain"],
+    still: true,
+    knobs: (scope) => [sigmaKnob(scope)],
+    values: { means: [[-5, -4], [4, 5]], stds: [1.2, 2], weights: [0.4, 0.6] },
+    words: "The arrows are the score of the density in blue. Drag a mode, then raise the noise level: at which σ do the two peaks become one?",
+  },
+  plain: {
+    title: "Langevin dynamics on a mixture",
+    panels: ["plain"],
+    knobs: (scope) => [stepKnob(scope)],
+    values: { means: [[-3, -3], [3, 3]], weights: [0.5, 0.5], stds: [1.5, 1.5], num_chains: 600, num_steps: 500 },
+    words: "Points follow the arrows, with noise. Raise the step size α: how does the cloud change, and from which α on are the chains lost?",
+  },
+  shares: {
+    title: "Plain and annealed Langevin dynamics",
+    panels: ["plain", "annealed"],
+    knobs: (scope) => [weightKnob(scope, 0), ladderKnobs(scope)[0]],
+    values: { num_chains: 600 },
+    words: "Black marks are the exact shares. Change the weight of mode 1: which of the two samplers follows? Then lower the first level σ₁.",
+  },
+  annealed: {
+    title: "Annealed Langevin dynamics on a mixture",
+    panels: ["annealed"],
+    knobs: (scope) => [ladderKnobs(scope)[0], ladderKnobs(scope)[2]],
+    values: { num_chains: 600, spread: "convolved" },
+    words: "The chains walk down a ladder of noise levels, and the blue density narrows. Lower σ₁: from which σ₁ on do the shares miss their marks?",
+  },
+};
+
 const MIXTURE = ["means", "stds", "weights"];
 const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule", "steps_per_level", "eps", "spread"];
 const WALK = [...LADDER, "sigma", "step_size", "num_steps", "num_chains", "seed"];
@@ -108,15 +144,16 @@ class Panel {
   constructor(scope, name, shown) {
     const sampler = SAMPLERS[name];
     Object.assign(this, { scope, shown, sampler, model: scope.model, chains: new Chains(scope.model, sampler) });
-    this.plane = new Plane(scope, `${sampler.title}: density in blue, score as arrows, chains in orange. Numbers below.`);
+    const title = shown.chains ? sampler.title : "A density and its score";
+    this.plane = new Plane(scope, `${title}: density in blue, score as arrows${shown.chains ? ", chains in orange. Numbers below" : ""}.`);
     this.plane.changed = () => this.draw();
     this.placeHandles = addHandles(this.plane, () => this.model.get("means"), (k, mean) => this.move(k, mean), name === "plain");
     this.rows = element("tbody");
     this.place = element("p", { class: "place" });
     const heads = ["mode", "share of the chains", "exact"].map((text) => element("th", { scope: "col" }, text));
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), this.rows);
-    const title = element("p", { class: "title" }, sampler.title);
-    this.root = element("div", { class: "panel", role: "group", "aria-label": sampler.title }, title, this.plane.stage, this.place, table);
+    const head = element("p", { class: "title" }, title);
+    this.root = element("div", { class: "panel", role: "group", "aria-label": title }, head, this.plane.stage, this.place, table);
   }
 
   move(k, mean) {
@@ -186,31 +223,41 @@ function shareRow(k, share, exact) {
 class ScoreLab {
   constructor(scope, el) {
     Object.assign(this, { scope, model: scope.model, frames: 0, hurry: false, waiting: false, stale: false });
-    this.shown = { density: true, score: true, chains: true };
-    this.panels = ["plain", "annealed"].map((name) => new Panel(scope, name, this.shown));
-    this.status = element("p", { role: "status", class: "status" });
-    this.root = frame(
-      "score",
-      "Score lab",
-      layout({
-        bar: [this.toolbar(), tasks(TASKS, ({ values }) => this.preset(values))],
-        seen: [element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root))],
-        ...this.knobs(),
-      }),
-      this.status,
-    );
+    const small = SMALL[this.model.get("small")];
+    this.still = Boolean(small?.still);
+    this.shown = { density: true, score: true, chains: !this.still };
+    this.panels = (small?.panels ?? ["plain", "annealed"]).map((name) => new Panel(scope, name, this.shown));
+    this.status = element("p", { role: "status", class: `status ${small ? "hidden-text" : ""}` });
+    const seen = [element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root))];
+    const parts = small ? this.smallParts(small) : this.parts();
+    this.root = frame("score", small?.title ?? "Score lab", layout({ seen, ...parts }), this.status);
+    this.root.classList.toggle("small", Boolean(small));
+    this.root.classList.toggle("still", this.still);
     el.append(this.root);
     this.listen();
     this.begin();
   }
 
-  toolbar() {
+  parts() {
+    return { bar: [this.toolbar(), tasks(TASKS, ({ values }) => this.preset(values))], ...this.knobs() };
+  }
+
+  smallParts({ words, knobs }) {
+    const buttons = element("div", { class: "buttons" }, this.runButton(), button("Start again", () => this.restart()));
+    return { bar: [element("p", {}, words)], main: [...knobs(this.scope), ...(this.still ? [] : [buttons])] };
+  }
+
+  runButton() {
     const run = button("", () => (this.model.get("running") ? this.pause() : this.resume()), { class: "main" });
     this.scope.bind(["running"], () => (run.textContent = this.model.get("running") ? "Pause" : "Run"));
+    return run;
+  }
+
+  toolbar() {
     return element(
       "div",
       { class: "toolbar", role: "group", "aria-label": "Run" },
-      run,
+      this.runButton(),
       button("Step", () => this.single()),
       button("To the end", () => this.finish()),
       button("Start again", () => this.restart()),
@@ -230,11 +277,10 @@ class ScoreLab {
       ],
     });
     const [first, ...ladder] = ladderKnobs(scope);
-    const stepSize = slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true });
     const plain = group(
       "Langevin dynamics",
       slider(scope, { name: "num_steps", label: "steps", min: 100, max: 5000, step: 100 }),
-      slider(scope, { name: "sigma", label: "noise level σ", min: 0, max: 20, step: 0.1 }),
+      sigmaKnob(scope),
     );
     const annealed = group("Annealed Langevin dynamics", ...ladder, ...walkKnobs(scope), spread);
     const view = group(
@@ -244,7 +290,7 @@ class ScoreLab {
       element("div", { class: "options" }, ...Object.keys(this.shown).map((part) => this.showTick(part))),
     );
     const rest = element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
-    return { main: [stepSize, first], rest: [rest] };
+    return { main: [stepKnob(scope), first], rest: [rest] };
   }
 
   showTick(part) {
@@ -299,8 +345,9 @@ class ScoreLab {
 
   /** Start when it is first seen; show the end at once to who asked for less motion. */
   begin() {
-    this.paused = false;
+    this.paused = this.still;
     this.wake();
+    if (this.still) return;
     if (wantsStillness()) return this.finish();
     const observer = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -422,18 +469,22 @@ class ScoreLab {
   }
 }
 
-function modeKnobs(scope, k) {
-  const part = (name, label, min, max) =>
-    slider(scope, {
-      label: `${label} ${k + 1}`,
-      min,
-      max,
-      step: 0.05,
-      names: [name],
-      read: () => scope.model.get(name)[k] ?? min,
-      write: (value) => scope.write({ [name]: scope.model.get(name).map((old, i) => (i === k ? value : old)) }),
-    });
-  return element("div", { class: "mode" }, part("weights", "weight", 0.05, 1), part("stds", "spread", 0.2, 3));
+const sigmaKnob = (scope) => slider(scope, { name: "sigma", label: "noise level σ", min: 0, max: 20, step: 0.1 });
+const stepKnob = (scope) => slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true });
+const weightKnob = (scope, k) => modeKnob(scope, k, "weights", "weight", 0.05, 1);
+const modeKnobs = (scope, k) => element("div", { class: "mode" }, weightKnob(scope, k), modeKnob(scope, k, "stds", "spread", 0.2, 3));
+
+/** A knob of one mode. */
+function modeKnob(scope, k, name, label, min, max) {
+  return slider(scope, {
+    label: `${label} ${k + 1}`,
+    min,
+    max,
+    step: 0.05,
+    names: [name],
+    read: () => scope.model.get(name)[k] ?? min,
+    write: (value) => scope.write({ [name]: scope.model.get(name).map((old, i) => (i === k ? value : old)) }),
+  });
 }
 
 /** Draw the lab; returns what ends it. */
