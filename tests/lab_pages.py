@@ -21,11 +21,14 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
+STATIC = ROOT / "ncsn_lib" / "labs" / "static"
 AXE = ROOT / "book" / "assets" / "vendor" / "axe-core" / "axe.min.js"
 FAILED = ROOT / "_build" / "failed_pages"
 browser = SimpleNamespace(**runpy.run_path(str(ROOT / "book" / "_tools" / "browser.py")))
 PATIENCE = browser.PATIENCE
-PAGES = {"labs": ["score", "ladder"], "none": [], **{name: [name] for name in ("sampler", "denoiser", "opening")}}
+SMALL = ["score field", "score plain", "score shares", "score annealed", "ladder overlap", "denoiser guess"]
+PAGES = {"labs": ["score", "ladder"], "none": [], "small": SMALL}
+PAGES |= {name: [name] for name in ("sampler", "denoiser", "opening")}
 
 CONF = f"""
 import sys
@@ -151,6 +154,14 @@ def compute(page, module, expression, argument=None):
     return page.evaluate(script, argument)
 
 
+def needed(name):
+    """A module and all that it imports."""
+    found = {name}
+    for other in re.findall(r'from "\./(\w+\.js)"', (STATIC / name).read_text(encoding="utf-8")):
+        found |= needed(other)
+    return found
+
+
 def take_webassembly_away(page):
     """Let the worker of a page find none, as where a privacy mode has switched it off."""
 
@@ -186,6 +197,22 @@ def frames(page, num):
     """Wait until a page has drawn some frames more, in which whatever moves has moved."""
     script = "async num => { while (num--) await new Promise(r => requestAnimationFrame(r)); }"
     page.evaluate(script, num)
+
+
+def tab_to(page, target):
+    """Press Tab until a control has the focus, as who has no pointer does."""
+    for _ in range(200):
+        if target.evaluate("e => e === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {target}")
+
+
+def press(page, target, key, times=1):
+    """Go to a control by Tab, and press a key there."""
+    tab_to(page, target)
+    for _ in range(times):
+        page.keyboard.press(key)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The pages under test are those of lab_pages.py.
 """
 
 import functools
+import gzip
 import json
 import math
 import re
@@ -18,18 +19,22 @@ import traitlets
 from lab_pages import (
     ROOT,
     SETTINGS,
+    SMALL,
+    browser,
     check_with_axe,
     compute,
     frames,
     lab_notebook,
     make_site,
+    needed,
+    press,
     processor_time,
     run_cell,
     visit_in,
     visits,
     wait_for_python,
 )
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 import ncsn_lib.labs
 from ncsn_lib import (
@@ -45,6 +50,7 @@ from ncsn_lib.labs.base import STATIC, as_plain, standalone
 from ncsn_lib.metrics import mode_mass
 from ncsn_lib.schedules import langevin_step_sizes, level_overlap
 
+PAGE_OF = {"score": "labs", "ladder": "labs"}
 LABS = {"score": ScoreLab, "ladder": LadderLab}
 
 
@@ -67,6 +73,11 @@ def value(page, name, lab="score"):
     return page.evaluate(f"{model(page, lab)}.get('{name}')")
 
 
+def frames_five(page):
+    """Wait until what was begun on loading has been drawn."""
+    frames(page, 5)
+
+
 # The pages
 
 
@@ -84,12 +95,44 @@ def test_a_lab_that_is_not_there_stops_the_build(site, tmp_path):  # the files o
     done = make_site(tmp_path / "site", {"index": "# Labs\n\n```{lab} magic\n```"})
     assert done.returncode != 0
     assert "no lab called magic; there are: " in done.stderr
+    done = make_site(tmp_path / "second", {"index": "# Labs\n\n```{lab} score magic\n```"})
+    assert done.returncode != 0
+    assert "no small score lab called magic; there are: field, plain, shares, annealed" in done.stderr
 
 
 @pytest.mark.parametrize(("size", "scheme"), SETTINGS)
 def test_no_reader_is_barred(visit, size, scheme):
     page = visit_in(visit, size, scheme)
     check_with_axe(page, {"label", "color-contrast", "button-name", "aria-hidden-focus"})
+
+
+SIGHTS = {"wide": {"width": 1280, "height": 720}, "phone": browser.PHONE}
+IN_VIEW = """(lab) => {
+  const header = document.querySelector(".bd-header-article").getBoundingClientRect().bottom;
+  const whole = (e) => e.getBoundingClientRect().top >= header - 1 && e.getBoundingClientRect().bottom <= innerHeight;
+  return [lab.querySelector(".seen"), ...[...lab.querySelector(".main-knobs").children].slice(0, 2)].map(whole);
+}"""
+
+
+@pytest.mark.parametrize("size", SIGHTS)
+@pytest.mark.parametrize("name", ["score", "ladder", "sampler", "denoiser"])
+def test_picture_and_main_knobs_are_in_view_together(chromium, address, name, size):
+    with visits(chromium, f"{address}/{PAGE_OF.get(name, name)}.html", frames_five) as open_page:
+        page = open_page(viewport=SIGHTS[size], has_touch=size == "phone")
+        page.evaluate("document.querySelector('section').id = 'labs'")  # as wide as on the book's page
+        lab = page.locator(f".{name}-lab")
+        lab.locator(".seen").evaluate("e => scrollTo(0, e.getBoundingClientRect().top + scrollY - 70)")
+        frames(page, 3)
+        assert lab.evaluate(IN_VIEW) == [True, True, True]
+        more = lab.get_by_role("button", name="More")
+        last = lab.locator(".rest legend").last
+        if size == "phone":
+            assert not last.is_visible()
+            more.click()
+        assert more.is_visible() == (size == "phone")
+        last.evaluate("e => e.scrollIntoView({ block: 'end' })")
+        frames(page, 3)
+        assert lab.evaluate(IN_VIEW)[0]  # the picture has stayed while the page went on
 
 
 def test_colours_are_the_books():
@@ -140,6 +183,31 @@ def test_mode_mass_is_the_librarys(quiet):
     assert compute(quiet, "mixtures", "m.countLost(Float64Array.of(1, 9, NaN, 1, Infinity, 0, -3, -3), 4)") == 3
 
 
+def nearest_shares(quiet, mixture):
+    return compute(quiet, "mixtures", "m.nearestShares(m.makeMixture(...a))", as_json(mixture))
+
+
+def test_exact_shares_of_two_modes_are_the_normal_distributions(quiet):
+    """Of two modes of one spread the border is the line in the middle, half the distance from each."""
+    means, weights = torch.tensor([[-1.0, 0.5], [2.0, -0.5]]).double(), torch.tensor([0.2, 0.8]).double()
+    for std in (0.3, 1.0, 4.0, 50.0):
+        near = norm.cdf((means[0] - means[1]).norm().item() / 2 / std)
+        wanted = [0.2 * near + 0.8 * (1 - near), 0.2 * (1 - near) + 0.8 * near]
+        shares = nearest_shares(quiet, GaussianMixture(means, std, weights))
+        assert shares == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_exact_shares_are_those_of_many_samples(quiet, number):
+    mixture, _, _ = list(random_mixtures())[number]
+    shares = nearest_shares(quiet, mixture)
+    samples = mixture.sample(1_000_000, generator=torch.Generator().manual_seed(2))
+    assert sum(shares) == pytest.approx(1)
+    # The standard error of a share of a million samples is at most 5e-4.
+    assert shares == pytest.approx(mode_mass(samples, mixture.means).tolist(), abs=2e-3)
+
+
+PAPER_3 = torch.tensor([0.2, 0.8, 0.5]).double()  # with the weight of a mode that is added
 PAPER = GaussianMixture(torch.tensor([[-5.0, -5], [5, 5]]).double(), 1.0, torch.tensor([0.2, 0.8]))
 
 
@@ -252,7 +320,55 @@ def test_the_shares_of_fig_3_are_the_librarys(visit):
     assert "0.2" in page.inner_text(".score-lab .status")
 
 
+def marks(page, panel):
+    """The exact shares that a panel of the score lab shows: the marks on the bars, and the numbers beside them."""
+    rows = page.locator(".score-lab .panel").nth(panel).locator("tbody tr")
+    drawn = rows.locator(".bar").evaluate_all("all => all.map(bar => Number(bar.style.getPropertyValue('--exact')))")
+    written = [float(text) for text in rows.locator("td:last-child").all_inner_texts()]
+    assert written == pytest.approx(drawn, abs=0.0051)
+    return drawn
+
+
+def test_the_marks_are_the_exact_shares_of_the_density_that_is_shown(visit):
+    """Of three wide modes, whose shares are far from their weights 0.13, 0.53 and 0.33."""
+    page = visit()
+    page.get_by_role("button", name="Add a mode").click()
+    page.evaluate(f"{model(page)}.set('stds', [3, 3, 3])")
+    wait_for_rows(page, 6)
+    wait_for_the_end(page)
+    assert marks(page, 0) == pytest.approx([0.17, 0.53, 0.30], abs=0.005)
+    # On the right sigma_L = 1 has replaced the spreads, and hardly anything lies across a border.
+    assert marks(page, 1) == pytest.approx([0.2 / 1.5, 0.8 / 1.5, 0.5 / 1.5], abs=0.005)
+    page.get_by_label("variances add").check()
+    wait_for_the_end(page)
+    page.wait_for_function("() => document.querySelector('.score-lab .place').innerText.includes('step 1,000 of')")
+    convolved = GaussianMixture(torch.tensor(value(page, "means")).double(), math.hypot(3, 1), PAPER_3)
+    samples = convolved.sample(1_000_000, generator=torch.Generator().manual_seed(0))
+    assert marks(page, 1) == pytest.approx(mode_mass(samples, convolved.means).tolist(), abs=2e-3)
+
+
+def test_a_spread_that_does_not_move_the_right_panel_says_why(visit):
+    page = visit()
+    why = page.get_by_text("The spreads change the left panel alone")
+    assert why.is_visible()
+    page.get_by_label("variances add").check()
+    assert not why.is_visible()
+
+
+@pytest.mark.parametrize("name", ["Add a mode", "Remove the last"])
+def test_another_mixture_during_a_run_begins_it_again(visit, name):
+    page = visit(reduced_motion="no-preference")
+    page.evaluate(f"{model(page)}.set('num_chains', 100)")
+    page.wait_for_function(f"() => {STEP} > 300")
+    page.get_by_role("button", name=name).click()
+    page.wait_for_function(f"() => {STEP} < 300")
+    assert value(page, "running") is True
+    wait_for_rows(page, 6 if name == "Add a mode" else 2)
+
+
 # The knobs of the score lab
+
+STEP = "Number(document.querySelector('.score-lab .place').textContent.match(/step ([\\d,]+)/)[1].replace(',', ''))"
 
 
 def read_samples(page, name="samples"):
@@ -288,9 +404,12 @@ def test_a_ladder_that_python_gave_is_told(visit, lab):
     assert given.is_visible()
     assert given.is_checked()
     assert given.is_disabled()
+    knobs = [page.locator(f".{lab}-lab").get_by_label(name) for name in ("first level", "last level", "levels L")]
+    assert [knob.get_attribute("aria-valuetext") for knob in knobs] == ["9", "1", "3"]
     check_with_axe(page, {"label", "color-contrast"})
     page.locator(f".{lab}-lab").get_by_label("linear").check()
-    assert value(page, "schedule", lab) == "linear"
+    names = ("schedule", "sigma_max", "sigma_min", "num_levels")
+    assert [value(page, name, lab) for name in names] == ["linear", 9, 1, 3]
     assert not given.is_visible()
 
 
@@ -321,11 +440,16 @@ def test_modes_move_by_keys_and_by_pointer(visit):
     assert value(page, "means")[0] == pytest.approx([-4.5, -4.95])
 
 
+def wait_for_rows(page, num):
+    """Wait until both panels of the score lab report on so many modes together."""
+    page.wait_for_function("num => document.querySelectorAll('.score-lab tbody tr').length == num", arg=num)
+
+
 def test_modes_come_and_go(visit):
     page = visit()
     page.get_by_role("button", name="Add a mode").click()
     page.get_by_label("weight 3").fill("1")
-    page.wait_for_function("() => document.querySelectorAll('.score-lab tbody tr').length == 6")
+    wait_for_rows(page, 6)
     assert [len(value(page, name)) for name in ("means", "stds", "weights")] == [3, 3, 3]
     assert value(page, "weights")[2] == 1
     page.get_by_role("button", name="Remove the last").click()
@@ -461,6 +585,150 @@ def test_the_ladder_lab_tells_what_is_unstable(visit):
     page.wait_for_function("() => document.querySelector('.ladder-lab [role=status]').textContent.includes('unstable')")
 
 
+ON_A_LABEL = """() => [...document.querySelectorAll(".ladder-lab .chart svg")].map(chart => {
+  const words = [...chart.querySelectorAll("text:not(.scale)")].map(text => text.getBBox());
+  const line = chart.querySelector(".line");
+  const length = line.getTotalLength();
+  const points = Array.from({ length: 201 }, (_, i) => line.getPointAtLength((i * length) / 200));
+  const inside = (box, { x, y }) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height;
+  return points.filter(point => words.some(box => inside(box, point))).length;
+})"""
+
+
+def test_no_curve_crosses_a_label(visit):
+    page = visit()
+    for levels in (2, 6, 10, 14, 20, 40, 120, 232):
+        page.evaluate(f"{model(page, 'ladder')}.set('num_levels', {levels})")
+        frames(page, 2)
+        assert page.evaluate(ON_A_LABEL) == 5 * [0], levels
+
+
+def test_axes_of_equal_factors_say_so(visit):
+    page = visit()
+    charts = page.locator(".ladder-lab .chart")
+    named = [title for title in charts.locator("figcaption").all_inner_texts() if "Overlap" not in title]
+    assert charts.filter(has_text="log scale").locator("figcaption").all_inner_texts() == named
+
+
+# What the tasks ask for, by keyboard alone
+
+
+@pytest.fixture
+def score(visit):
+    """The score lab, and a function that begins one of its tasks and waits for its run."""
+    page = visit()
+    lab = page.locator(".score-lab")
+
+    def begin(title):
+        press(page, lab.get_by_role("button", name=title), "Enter")
+        rest_of_the_run(page)
+        return lab
+
+    return page, begin
+
+
+def rest_of_the_run(page):
+    """Wait until what the knobs ask for now has been run to its end, and is shown."""
+    frames(page, 2)
+    wait_for_the_end(page)
+    frames(page, 2)
+
+
+def shares(page, panel):
+    rows = page.locator(".score-lab .panel").nth(panel).locator(".share")
+    return [float(text) for text in rows.all_inner_texts()]
+
+
+def farthest(page, panel):
+    """By how much a share is off."""
+    return max(abs(a - b) for a, b in zip(shares(page, panel), marks(page, panel), strict=True))
+
+
+def test_task_where_one_half_comes_from(score):
+    page, begin = score
+    lab = begin("Where does one half come from?")
+    assert shares(page, 0)[0] == pytest.approx(0.5, abs=0.05)
+    press(page, lab.get_by_role("button", name="Add a mode"), "Enter")
+    wait_for_rows(page, 6)
+    rest_of_the_run(page)
+    assert farthest(page, 0) > 0.1
+    for k in (1, 2, 3):
+        press(page, lab.get_by_label(f"spread {k}"), "End")
+    rest_of_the_run(page)
+    assert farthest(page, 0) < 0.07
+
+
+def test_task_the_ladder_that_starts_too_low(score):
+    page, begin = score
+    lab = begin("The ladder that starts too low")
+    assert value(page, "sigma_max") == 20
+    assert farthest(page, 1) < 0.05
+    press(page, lab.get_by_label("first level"), "ArrowLeft", 17)
+    rest_of_the_run(page)
+    assert value(page, "sigma_max") == pytest.approx(3, abs=0.25)
+    assert farthest(page, 1) > 0.1
+
+
+def test_task_the_blow_up(score):
+    page, begin = score
+    lab = begin("The 10 → 0.1 blow-up")
+    assert page.locator(".score-lab .lost").inner_text() == "1,280 chains lost"
+    press(page, lab.get_by_label("σ replaces it"), "ArrowRight")
+    rest_of_the_run(page)
+    assert value(page, "spread") == "convolved"
+    press(page, lab.get_by_label("last step size ε"), "ArrowLeft", 9)
+    rest_of_the_run(page)
+    assert value(page, "eps") < 0.04  # where h = eps / sigma_L^2 is below 4
+    assert page.locator(".score-lab .lost").count() == 0
+
+
+@pytest.fixture
+def ladder(visit):
+    """The ladder lab, and a function that reads a fact of it, its largest number."""
+    page = visit()
+    lab = page.locator(".ladder-lab")
+
+    def fact(name):
+        frames(page, 2)
+        text = lab.locator(".facts").evaluate(
+            "(facts, name) => [...facts.children].find(e => e.textContent.startsWith(name)).nextSibling.textContent",
+            name,
+        )
+        return as_number(re.split(" to |, | σ", text)[-1 if " to " in text else 0])
+
+    return page, lab, fact
+
+
+def test_task_how_many_levels(ladder):
+    page, lab, fact = ladder
+    press(page, lab.get_by_role("button", name="How many levels?"), "Enter")
+    assert fact("overlap") < 0.1
+    press(page, lab.get_by_label("levels L"), "ArrowRight", 11)
+    assert fact("overlap") == pytest.approx(level_overlap(geometric_sigmas(1.0, 0.01, 21), 64)[0].item(), rel=0.01)
+    assert fact("overlap") > 0.4
+
+
+def test_task_why_not_equal_steps(ladder):
+    page, lab, fact = ladder
+    press(page, lab.get_by_role("button", name="Why not equal steps?"), "Enter")
+    assert fact("ratio") == pytest.approx(1.67)
+    press(page, lab.get_by_label("geometric"), "ArrowRight")
+    assert value(page, "schedule", "ladder") == "linear"
+    assert fact("ratio") == pytest.approx(12)  # at the end: from 0.12 to 0.01
+
+
+def test_task_the_fewest_calls(ladder):
+    page, lab, fact = ladder
+    press(page, lab.get_by_role("button", name="The fewest calls"), "Enter")
+    assert fact("noise carried") == pytest.approx(1.05)
+    press(page, lab.get_by_label("steps a level T"), "Home")
+    press(page, lab.get_by_label("steps a level T"), "ArrowRight", 3)
+    assert fact("noise carried") > 10
+    press(page, lab.get_by_label("last step size ε"), "ArrowRight", 11)
+    assert fact("noise carried") < 1.3
+    assert fact("calls") == 40
+
+
 def test_frames_with_two_thousand_chains(page, address, record_property):
     page.goto(f"{address}/labs.html")
     page.wait_for_selector(".score-lab")
@@ -476,6 +744,83 @@ def test_frames_with_two_thousand_chains(page, address, record_property):
     record_property("seconds a frame", frame)
     sys.stdout.write(f"two panels of 2,000 chains: {1000 * frame:.0f} ms a frame\n")
     assert frame < 0.1  # ten a second
+
+
+# The small labs at the tops of chapters
+
+
+@pytest.fixture
+def small(chromium, address):
+    """Opens the page of small labs."""
+    with visits(chromium, f"{address}/small.html", wait_for_all) as open_page:
+        yield open_page
+
+
+RUNNING = "[...document.querySelectorAll('[data-lab]')].filter(place => place.model?.get('running')).length"
+
+
+def wait_for_all(page):
+    page.wait_for_function(f"() => !{RUNNING}")
+    frames(page, 3)
+
+
+CHAPTERS = {"01": 0, "05": 1, "08": 2, "10": 3, "09": 4, "04": 5}
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_a_small_lab_stands_under_the_claim_before_any_code(number):
+    (page,) = (ROOT / "book").glob(f"{number}_*.md")
+    text = page.read_text(encoding="utf-8")
+    before, _, after = text.partition(f"```{{lab}} {SMALL[CHAPTERS[number]]}\n```\n")
+    assert re.search(r"\n# [^\n]+\n\n\*\*[^*]+\*\*\n\n$", before, re.DOTALL)
+    assert "{code-cell}" in after
+
+
+PICTURES = """lab => [...lab.querySelectorAll("canvas")].map(canvas => canvas.toDataURL()).join() +
+  [...lab.querySelectorAll("svg")].map(chart => chart.innerHTML).join()"""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_lab_is_a_picture_and_a_knob_or_two(small, name):
+    page = small()
+    lab = page.locator(f"[data-lab={name.split()[0]}][data-small={name.split()[1]}] > .small")
+    knobs = lab.locator("input[type=range]")
+    assert 1 <= knobs.count() <= 2
+    assert lab.locator(".driving > p").inner_text().endswith((".", "?"))
+    for number in range(knobs.count()):
+        before = lab.evaluate(PICTURES)
+        press(page, knobs.nth(number), "ArrowRight", 2)
+        wait_for_all(page)
+        assert lab.evaluate(PICTURES) != before
+
+
+def test_small_labs_load_no_more_than_their_modules(chromium, address):
+    asked = []
+    with visits(chromium, f"{address}/small.html", wait_for_all) as open_page:
+        page = open_page()
+        page.on("response", lambda response: asked.append(response))
+        page.reload()
+        wait_for_all(page)
+    found = {response.url.rsplit("/", 1)[-1]: response for response in asked if "/_static/labs/" in response.url}
+    assert not [name for name in found if name.endswith((".gz", ".mjs"))]
+    scripts = needed("mount.js") | needed("score_lab.js")
+    assert scripts < set(found)
+    assert sum(len(gzip.compress((STATIC / name).read_bytes())) for name in scripts) < 40_000
+
+
+def test_the_still_small_lab_never_walks(small):
+    page = small(reduced_motion="no-preference")
+    field = page.locator("[data-small=field] > .small")
+    page.wait_for_function("() => document.querySelector('[data-small=field] > .small').dataset.frames > 0")
+    press(page, field.locator("input[type=range]"), "ArrowRight")
+    frames(page, 30)
+    assert page.evaluate("document.querySelector('[data-small=field]').model.get('running')") is False
+
+
+@pytest.mark.parametrize(("size", "scheme"), SETTINGS)
+def test_no_reader_is_barred_from_a_small_lab(small, size, scheme):
+    page = visit_in(small, size, scheme)
+    check_with_axe(page, {"label", "color-contrast", "button-name"}, "article")
 
 
 # The widgets
@@ -658,3 +1003,4 @@ def test_python_and_the_ladder_turn_each_others_knobs_in_jupyterlab(jupyterlab):
         run_cell(page, 2)
         page.wait_for_function("() => document.querySelectorAll('.ladder-lab tbody tr').length == 4")
         assert shown_numbers(page)[1] == [8, 4, 2, 1]
+        assert page.locator(".ladder-lab").get_by_label("levels L", exact=True).get_attribute("aria-valuetext") == "4"

@@ -12,12 +12,13 @@ from lab_pages import (
     check_with_axe,
     compute,
     frames,
+    needed,
     visit_in,
     visits,
 )
 
 from ncsn_lib import GaussianMixture, annealed_langevin_dynamics, geometric_sigmas
-from ncsn_lib.labs.base import IMPORT, STATIC
+from ncsn_lib.labs.base import STATIC
 
 MODEL = "document.querySelector('[data-lab=opening]').model"
 FRAMES = "Number(document.querySelector('.opening-lab').dataset.frames)"
@@ -199,14 +200,6 @@ def test_it_stops_where_it_is_not_seen(visit):
 
 
 # What it costs
-
-
-def needed(name):
-    """A module and all that it imports."""
-    found = {name}
-    for other in IMPORT.findall((STATIC / name).read_text(encoding="utf-8")):
-        found |= needed(other)
-    return found
 
 
 def test_a_page_loads_no_more_than_it_shows(page, address):

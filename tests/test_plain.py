@@ -267,6 +267,13 @@ def test_a_graded_exercise_has_its_stub_where_others_have_a_place_for_the_answer
     assert [cell.source for cell in solutions.cells[-4:]] == [exercise, "**Solution**", solved, "Twice."]
 
 
+def test_a_small_lab_is_told_in_a_sentence(page):
+    page.write_text(SOURCE.replace("(sec-norm)=", "```{lab} score field\n```\n\n(sec-norm)="), encoding="utf-8")
+    chapter, _ = plain.make_notebooks(page, KNOWN)
+    told = "*Here the rendered page has a small lab. The whole ones are for notebooks, too: see `ncsn_lib.labs`.*"
+    assert chapter.cells[3].source == f"> {told}"
+
+
 ASKED = """```{predict} many
 :assert: a > b
 How many, by {eq}`eq-one`?

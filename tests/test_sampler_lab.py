@@ -21,6 +21,7 @@ from lab_pages import (
     frames,
     lab_notebook,
     new_context,
+    press,
     processor_time,
     run_cell,
     take_webassembly_away,
@@ -350,6 +351,22 @@ def test_a_download_that_fails_is_told_and_can_be_tried_again(page, address):
     assert page.inner_text("[role=alert]") == ""
 
 
+@pytest.mark.parametrize("name", ["mnist_small_wide.onnx.gz", "ort.wasm.bundle.min.mjs", "files.json"])
+def test_what_is_blocked_is_told_with_its_address_and_what_to_do(page, address, name):
+    page.route(f"**/{name}*", lambda route: route.abort())
+    page.goto(f"{address}/sampler.html")
+    page.locator("button.main").click()
+    page.wait_for_selector("[role=alert]:not(:empty)")
+    told = page.inner_text("[role=alert]")
+    host = address.split("/")[2]
+    assert told.startswith(f"{name} did not arrive from {host}: ")
+    assert told.endswith("press the button again.")
+    page.unroute(f"**/{name}*")
+    set_values(page, num_images=1, num_levels=2)
+    press_run(page)
+    assert page.inner_text("[role=alert]") == ""
+
+
 def test_files_that_the_host_unpacked(loaded):
     plain = "[...await m.unpackGzip(Uint8Array.of(1, 2, 3))]"
     assert compute(loaded, "network", f"(async () => {plain})()") == [1, 2, 3]
@@ -442,6 +459,21 @@ def test_what_is_given_is_completed(visit):
     assert value(page, "given") is None
 
 
+def test_a_first_stroke_waits_for_run(visit):
+    page = visit()
+    set_values(page, num_images=1, num_levels=3)
+    press_run(page)
+    page.get_by_text("draw here").wait_for()
+    page.locator(".sketch canvas").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    assert not page.get_by_text("draw here").is_visible()
+    hear_the_last_answer(page)
+    assert (value(page, "running"), value(page, "step")) == (False, 0)
+    assert page.locator("button.main").inner_text() == "Run"
+    press_run(page)
+    assert value(page, "step") == 3
+
+
 def test_drawing_by_pointer_and_by_keyboard(visit):
     page = visit()
     canvas = page.locator(".sketch canvas")
@@ -472,6 +504,61 @@ def test_drawing_by_pointer_and_by_keyboard(visit):
         """() => [...document.querySelector(".sketch canvas").getContext("2d").getImageData(5, 10, 1, 1).data]"""
     )
     assert pixels == [255, 255, 255, 255]
+
+
+# What the tasks ask for, by keyboard alone
+
+
+def begin(page, title):
+    """Begin a task with two images, and run it by the main button."""
+    set_values(page, num_images=2)
+    press(page, page.get_by_role("button", name=title), "Enter")
+    assert (value(page, "running"), value(page, "given")) == (False, None)
+    hear_the_last_answer(page)
+    assert page.locator("button.main").inner_text() == "Run"  # the task says when
+
+
+def run_by_key(page):
+    page.evaluate("document.querySelector('.sampler-lab .status').textContent = ''")
+    press(page, page.locator("button.main"), "Enter")
+    page.wait_for_selector(".sampler-lab .status:not(:empty)")
+
+
+def test_task_when_it_is_decided(loaded):
+    begin(loaded, "When is it decided?")
+    run_by_key(loaded)
+    press(loaded, loaded.get_by_label("the noisy state"), "ArrowRight")
+    assert value(loaded, "shown") == "expected"
+    press(loaded, loaded.get_by_label("steps taken"), "Home")
+    loaded.keyboard.press("ArrowRight")
+    early = ink(loaded)
+    loaded.keyboard.press("End")
+    assert early < 0.5 * ink(loaded)  # at the largest level nothing is decided, and everything grey
+
+
+def ink(page):
+    """The share of the first two images' pixels that are bright."""
+    return (torch.tensor([canvas_pixels(page, n) for n in range(2)]) > 200).float().mean().item()
+
+
+def test_task_too_few_levels(loaded):
+    begin(loaded, "Too few, too low")
+    run_by_key(loaded)
+    assert value(loaded, "step") == 24
+    loaded.evaluate("document.querySelector('.sampler-lab .status').textContent = ''")
+    press(loaded, loaded.get_by_label("levels L"), "ArrowLeft", 19)  # and it runs again once the knob rests
+    loaded.wait_for_selector(".sampler-lab .status:has-text('2 images after 5 calls')")
+
+
+def test_task_a_stroke(loaded):
+    begin(loaded, "A stroke says a lot")
+    press(loaded, loaded.locator(".sketch canvas"), "Shift+ArrowDown", 6)
+    given = images_of(loaded, "given")[0, 0]
+    known = ~given.isnan()
+    assert 6 <= known.sum() < 80
+    run_by_key(loaded)
+    for sample in images_of(loaded)[:, 0]:
+        torch.testing.assert_close(sample[known], given[known])
 
 
 # The widget

@@ -3,10 +3,13 @@
     ```{lab} score
     ```
 
+With a second word it is a part of that lab, one of its module's `SMALL`.
+
 The files of `ncsn_lib/labs/static` are served as `_static/labs`, the same ones that JupyterLab gets; script and style
 are loaded only by pages with a lab. There is no kernel: `mount.js` gives the lab a model of its own.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,10 +27,11 @@ FALLBACK = (
 )
 
 
-def place(name):
-    """The HTML of the place that a lab takes; `mount.js` finds it by its attribute."""
+def place(name, small=""):
+    """The HTML of the place that a lab takes; `mount.js` finds it by its attributes."""
+    part = f' data-small="{small}"' if small else ""
     why = FALLBACK.format(code="<code>make serve</code>")
-    return f'<div data-lab="{name}"><p>{why}</p></div>\n<noscript><p>JavaScript is off.</p></noscript>'
+    return f'<div data-lab="{name}"{part}><p>{why}</p></div>\n<noscript><p>JavaScript is off.</p></noscript>'
 
 
 class lab(nodes.General, nodes.Element):
@@ -38,19 +42,29 @@ class Lab(SphinxDirective):
     """Puts the lab that its argument names on the page."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self):
         """Make the node, if there is such a lab."""
-        name = self.arguments[0]
+        name, small = [*self.arguments, ""][:2]
         if not (STATIC / f"{name}_lab.js").exists():
             known = sorted(path.name.removesuffix("_lab.js") for path in STATIC.glob("*_lab.js"))
             raise self.error(f"no lab called {name}; there are: {', '.join(known)}")
-        return [lab("", name=name)]
+        if small and small not in (known := small_labs(name)):
+            raise self.error(f"no small {name} lab called {small}; there are: {', '.join(known)}")
+        return [lab("", name=name, small=small)]
+
+
+def small_labs(name):
+    """The small labs that a module has: the keys of its `SMALL`."""
+    text = (STATIC / f"{name}_lab.js").read_text(encoding="utf-8")
+    own = re.search(r"^export const SMALL = \{\n(.*?)^\};", text, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^  (\w+): \{", own[1], re.MULTILINE) if own else []
 
 
 def write_html(translator, node):
     """Write the place."""
-    translator.body.append(place(node["name"]))
+    translator.body.append(place(node["name"], node["small"]))
     raise nodes.SkipNode
 
 

@@ -53,6 +53,7 @@ denoiser_lab = DenoiserLab({RUN}, load_mnist("train").images)
 denoiser_lab  # denoiser_lab.sigma = 0.5 turns a knob, denoiser_lab.denoised is the network's guess""",
 }
 OPENING = "*The rendered page begins with points that move:*"
+SMALL_LAB = "*Here the rendered page has a small lab. The whole ones are for notebooks, too: see `ncsn_lib.labs`.*"
 PRINTED = "What the cell prints"
 MARK = 'CHAPTER = "{name}"  # the notebook of the solutions goes on from here'
 GO_THERE = """# The folder of the chapter; away from the book a new one, where its notebook and its files are fetched.
@@ -223,6 +224,8 @@ def cells_of(parts, prose, with_code):
             found.append(markdown(quote(f"**Algorithm ({part.label})**\n\n{prose(part.text)}")))
         elif part.kind == "lab" and part.label == "opening":
             found.append(markdown(quote(OPENING)))
+        elif part.kind == "lab" and " " in part.label:
+            found.append(markdown(quote(SMALL_LAB)))
         elif part.kind == "cards":
             found.append(markdown(prose("\n".join(map(linked, questions())))))
         elif part.kind == "lab":

@@ -170,6 +170,43 @@ export function frame(name, title, ...children) {
   return element("section", { class: `ncsn-lab ${name}-lab`, "aria-label": title }, ...children);
 }
 
+/**
+ * Buttons under "Try this", each of which sets a task up and says it.
+ *
+ * @param {{title: string, words: string}[]} list
+ * @param {(task: object) => void} set turns the knobs to where a task begins
+ */
+export function tasks(list, set) {
+  const words = element("p", { class: "words", "aria-live": "polite" });
+  const begin = (task, pressed) => {
+    set(task);
+    words.textContent = task.words;
+    for (const other of buttons) other.setAttribute("aria-pressed", other === pressed);
+  };
+  const buttons = list.map((task) => button(task.title, (event) => begin(task, event.currentTarget), { "aria-pressed": "false" }));
+  return element("div", { class: "tasks", role: "group", "aria-label": "Try this" }, element("span", {}, "Try this:"), ...buttons, words);
+}
+
+/**
+ * A lab's parts in their places. Where there is room the knobs stand beside the picture; on a phone the picture stays in
+ * view, the main knobs below it, and the rest waits behind a button.
+ *
+ * @param {object} parts lists of nodes: `bar`, what runs it; `seen`, the picture; `main`, the main knobs; `rest`, other knobs;
+ *   `aside`, what stands beside the picture
+ */
+export function layout({ bar, seen, main, rest = [], aside = [] }) {
+  const id = newId();
+  const knobs = element("div", { class: "rest", id }, ...rest);
+  const more = button("More", () => more.setAttribute("aria-expanded", knobs.classList.toggle("open")), {
+    class: "more",
+    "aria-controls": id,
+    "aria-expanded": "false",
+  });
+  const place = (name, ...nodes) => (nodes.length ? [element("div", { class: name }, ...nodes)] : []);
+  const places = [place("driving", ...bar), place("seen", ...seen), place("main-knobs", ...main), place("aside", ...aside)];
+  return element("div", { class: "layout" }, ...places.flat(), ...(rest.length ? [more, knobs] : []));
+}
+
 /** Whether the reader asked for less motion. */
 export function wantsStillness() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, numberBox, onThemeChange, Scope, slider } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, onThemeChange, Scope, slider, tasks } from "./controls.js";
 import { denoise, distance, perturb } from "./denoising.js";
 import { drawingOf, DRAWINGS } from "./drawings.js";
 import { Loading, megabytes } from "./loading.js";
@@ -24,6 +24,38 @@ export const DEFAULTS = {
   denoised: null,
   exact: null,
 };
+
+/** A part of the lab, for the top of a chapter: no training image is loaded for it. */
+export const SMALL = {
+  guess: {
+    title: "A network guesses what is behind the noise",
+    values: { num_known: 0 },
+    words: "Load the network, and raise the noise level σ: up to which σ does the guess keep the drawing, and what does the network guess beyond?",
+  },
+};
+
+const TASKS = [
+  {
+    title: "When is the copy chosen?",
+    drawing: "3",
+    values: { sigma: 12, num_known: 100 },
+    words:
+      "The exact guess knows 100 images. Lower σ from 12: where does one image have nine tenths of the weight? " +
+      "Predict whether that happens at a larger or a smaller σ with 60,000 images.",
+  },
+  {
+    title: "Something that is no digit",
+    drawing: "A face",
+    values: { sigma: 6, num_known: 10000 },
+    words: "What will both make of the face at σ = 3, at 1 and at 0.3? At which level does the network lose the eyes, and which digits appear in its guess?",
+  },
+  {
+    title: "Better than perfect?",
+    drawing: "7",
+    values: { sigma: 6, num_known: 10000 },
+    words: "Draw a digit of your own and let the exact guess know 60,000 images. At which σ is the network nearer to your drawing, and at which is it not?",
+  },
+];
 
 const KNOWN = [100, 1000, 10000, 60000]; // training images
 const NAMED = 5; // of them, with their weights
@@ -76,14 +108,17 @@ function panelAround(name, title, ...children) {
 
 class DenoiserLab {
   constructor(scope, el) {
-    Object.assign(this, { scope, model: scope.model, asker: new Asker(scope), timer: 0, told: {} });
+    Object.assign(this, { scope, model: scope.model, asker: new Asker(scope), timer: 0, told: {}, most: scope.model.get("num_known") });
     Object.assign(this, { backend: null, known: 0, sizes: null, started: false, loading: false, asking: false, stale: false, ended: false });
     this.shape = this.model.get("image_shape");
     if (!this.model.get("image")) this.redraw("3");
     this.network = new Loading("", () => this.showMain());
     this.digits = new Loading("", () => this.showMain(), "the training images");
     this.status = element("p", { role: "status", class: "status hidden-text" });
-    this.root = frame("denoiser", "Denoiser lab", this.toolbar(), this.network.root, this.digits.root, this.sigmaKnob(), this.panels(), this.status);
+    const small = SMALL[this.model.get("small")];
+    const parts = this.parts();
+    this.root = frame("denoiser", small?.title ?? "Denoiser lab", layout(small ? this.smallParts(small) : parts), this.status);
+    this.root.classList.toggle("small", Boolean(small));
     el.append(this.root);
     this.listen();
     this.network.size(async () => (this.sizes = await this.asker.ask("sizes")), ({ network }) => network);
@@ -104,7 +139,12 @@ class DenoiserLab {
     return knob;
   }
 
-  panels() {
+  smallParts({ words }) {
+    const seen = [element("div", { class: "guesses" }, this.noisy.root, this.guess.root)];
+    return { bar: [element("p", {}, words), this.network.root], seen, main: [this.sigmaKnob(), this.main] };
+  }
+
+  parts() {
     const { shape } = this;
     this.noisy = new Panel("noisy", "Noisy, x̃ = x + σz", shape, "The drawing with noise");
     this.noisy.caption.replaceWith(numberBox(this.scope, { name: "seed", label: "seed of z", min: 0, max: 4294967295 }));
@@ -115,7 +155,13 @@ class DenoiserLab {
     this.guess.caption.append("x̃ + σ² · score", element("br"), this.call);
     this.exact = new Panel("exact", "The exact guess", shape, "The mean of the training images, weighted by how well they fit the noisy image");
     const panels = [this.noisy, this.score, this.guess, this.exact].map((panel) => panel.root);
-    return element("div", { class: "guesses" }, this.drawing(), ...panels, this.distances(), this.madeOf());
+    return {
+      bar: [this.toolbar(), tasks(TASKS, (task) => this.setUp(task)), this.network.root, this.digits.root],
+      seen: [element("div", { class: "guesses" }, ...panels)],
+      main: [this.sigmaKnob(), this.knownChoice()],
+      aside: [this.drawing()],
+      rest: [element("div", { class: "knobs" }, this.distances(), this.madeOf())],
+    };
   }
 
   drawing() {
@@ -131,14 +177,17 @@ class DenoiserLab {
     return element("div", { class: "read" }, group("Distances, root mean square over pixels", this.facts));
   }
 
-  madeOf() {
+  knownChoice() {
     const own = this.model.get("num_known");
     const options = [...new Set([...KNOWN, own])].sort((a, b) => a - b).map((number) => [number, count(number)]);
+    return choice(this.scope, { name: "num_known", label: "training images that it knows", options });
+  }
+
+  madeOf() {
     this.parts = Array.from({ length: NAMED }, () => new Part(this.shape));
     const strip = element("div", { class: "parts" }, ...this.parts.map((part) => part.root));
     this.sentence = element("p", { class: "place" });
-    const known = choice(this.scope, { name: "num_known", label: "training images that it knows", options });
-    return element("div", { class: "made" }, group("What the exact guess is made of", strip, this.sentence, known));
+    return element("div", { class: "made" }, group("What the exact guess is made of", strip, this.sentence));
   }
 
   listen() {
@@ -159,6 +208,12 @@ class DenoiserLab {
 
   redraw(name) {
     this.scope.write({ image: pack(drawingOf(name, this.shape), [1, ...this.shape]) });
+  }
+
+  /** A task's drawing and knobs, as far as there are such levels and so many images. */
+  setUp({ drawing, values: { sigma, num_known } }) {
+    this.redraw(drawing);
+    this.scope.write({ sigma: Math.min(sigma, this.model.get("sigma_range")[1]), num_known: Math.min(num_known, this.most) });
   }
 
   changeNoise() {
@@ -188,7 +243,7 @@ class DenoiserLab {
     const { network, digits } = this.sizes ?? { network: 0, digits: [] };
     if (!network) return "Start";
     const num = this.model.get("num_known");
-    const more = digits.length ? ` and ${count(num)} digits` : "";
+    const more = digits.length && num ? ` and ${count(num)} digits` : "";
     return `Load the network${more} (${megabytes(network + bytesOf(digits, num))})`;
   }
 

@@ -10,30 +10,41 @@ export function ladderOf(model) {
   return makeLadder(schedule, model.get("sigma_max"), model.get("sigma_min"), model.get("num_levels"));
 }
 
+/** What the knobs show: of a ladder that Python gave, its ends and its length. */
+function knobsOf(model) {
+  const schedule = model.get("schedule");
+  const own = Object.fromEntries(["sigma_max", "sigma_min", "num_levels"].map((name) => [name, model.get(name)]));
+  const sigmas = model.get("sigmas");
+  if (schedule !== "given" || sigmas.length < 2) return { ...own, schedule };
+  return { sigma_max: sigmas[0], sigma_min: sigmas.at(-1), num_levels: sigmas.length, schedule };
+}
+
 /** Change one end, and take the other along where the ladder would no longer go down. */
 function moveEnd(scope, name, value) {
   const [other, factor] = name === "sigma_max" ? ["sigma_min", 0.5] : ["sigma_max", 2];
-  const kept = scope.model.get(other);
+  const kept = knobsOf(scope.model)[other];
   const downwards = name === "sigma_max" ? kept < value : value < kept;
-  scope.write({ [name]: value, [other]: downwards ? kept : value * factor, ...madeHere(scope) });
+  turn(scope, { [name]: value, [other]: downwards ? kept : value * factor });
 }
 
-/** A ladder that Python gave ends where a knob is turned. */
-function madeHere(scope) {
-  return scope.model.get("schedule") === "given" ? { schedule: "geometric" } : {};
+/** Turn knobs; a ladder that Python gave ends there, and the other knobs stay where it had them. */
+function turn(scope, values) {
+  const shown = knobsOf(scope.model);
+  scope.write({ ...shown, schedule: shown.schedule === "given" ? "geometric" : shown.schedule, ...values });
 }
 
 /** The knobs of the ladder itself: both ends, the number of levels, the schedule. */
 export function ladderKnobs(scope, { most = 30 } = {}) {
-  const end = (name, label, min, max) =>
-    slider(scope, { name, label, min, max, log: true, write: (value) => moveEnd(scope, name, value) });
-  const count = (value) => scope.write({ num_levels: value, ...madeHere(scope) });
+  const knob = (name, spec) =>
+    slider(scope, { read: () => knobsOf(scope.model)[name], names: [name, "schedule", "sigmas"], ...spec });
+  const end = (name, label, min, max) => knob(name, { label, min, max, log: true, write: (value) => moveEnd(scope, name, value) });
   return [
     end("sigma_max", ["first level σ", element("sub", {}, "1")], 0.2, 100),
     end("sigma_min", ["last level σ", element("sub", {}, "L")], 0.001, 10),
-    slider(scope, { name: "num_levels", label: "levels L", min: 2, max: most, step: 1, write: count }),
+    knob("num_levels", { label: "levels L", min: 2, max: most, step: 1, write: (value) => turn(scope, { num_levels: value }) }),
     choice(scope, {
       name: "schedule",
+      write: (value) => turn(scope, { schedule: value }),
       label: "schedule",
       told: "given",
       options: [

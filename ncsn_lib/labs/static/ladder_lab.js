@@ -2,7 +2,7 @@
 // computes with stands in schedules.js and random.js, which know no page.
 
 import { makeChart } from "./chart.js";
-import { button, element, format, frame, group, numberBox, presets, Scope, slider } from "./controls.js";
+import { button, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks } from "./controls.js";
 import { DIGITS } from "./digits.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { makePicture, paint } from "./pictures.js";
@@ -17,8 +17,39 @@ const PRESETS = {
   "2020, CIFAR-10": { ...PAPER, sigma_max: 50, num_levels: 232, eps: 1.24e-5, steps_per_level: 5, dim: 3072 },
 };
 
+const TASKS = [
+  {
+    title: "How many levels?",
+    values: PRESETS["2019, digits"],
+    words:
+      "Ten levels hardly overlap in 64 dimensions. Raise the levels L until the overlap is a half. " +
+      "Then predict the L for 3,072 dimensions before you look for it.",
+  },
+  {
+    title: "Why not equal steps?",
+    values: PRESETS["2019, digits"],
+    words: "Choose the schedule “linear”. At which end of the ladder is the overlap lost? Which digit belongs to a level that overlaps with no neighbour?",
+  },
+  {
+    title: "The fewest calls",
+    values: PRESETS["2019, digits"],
+    words:
+      "Lower the steps a level T until the noise carried is no longer near 1. Then raise the last step size ε until it is near 1 again. " +
+      "How few calls of the network are enough?",
+  },
+];
+
 /** Where the lab begins: the ladder of the paper, on digits. Python's LadderLab has the same values. */
 export const DEFAULTS = { ...PAPER, sigmas: [], dim: 64, digit: 3, seed: 0 };
+
+/** A part of the lab, for the top of a chapter. */
+export const SMALL = {
+  overlap: {
+    title: "A ladder of noise levels",
+    values: {},
+    words: "Each picture is one level of the ladder. Raise L until the noise of neighbouring levels overlaps by a half; then raise the dimensions D.",
+  },
+};
 
 const NAMES = ["sigma_max", "sigma_min", "num_levels", "schedule", "sigmas", "eps", "steps_per_level", "dim", "digit", "seed"];
 const SIDE = 8; // pixels of a digit along each side
@@ -53,21 +84,30 @@ class LadderLab {
     this.facts = element("dl", { class: "facts" });
     this.rows = element("tbody");
     this.status = element("p", { role: "status", class: "status hidden-text" });
-    const panels = [...Object.values(this.charts).map((chart) => chart.root), this.facts];
-    this.root = frame(
-      "ladder",
-      "Ladder lab",
-      this.toolbar(),
-      this.strip,
-      element("div", { class: "charts" }, ...panels),
-      this.knobs(),
-      this.table(),
-      this.status,
-    );
+    const small = SMALL[this.model.get("small")];
+    this.root = small ? this.smallFrame(small) : this.wholeFrame();
     el.append(this.root);
     scope.on(NAMES, () => this.wake());
     scope.ends.push(() => clearTimeout(this.timer));
     this.draw();
+  }
+
+  wholeFrame() {
+    const bar = [this.toolbar(), tasks(TASKS, ({ values }) => this.scope.write(values))];
+    const seen = [this.strip, element("div", { class: "charts" }, ...Object.values(this.charts).map((chart) => chart.root))];
+    const [first, last, levels, schedule] = ladderKnobs(this.scope, { most: MOST_LEVELS });
+    const rest = [group("The ladder", first, last, schedule), group("The walk down", ...walkKnobs(this.scope))];
+    const main = [levels, this.dimKnob(), this.facts];
+    const parts = { bar, seen, main, rest: [element("div", { class: "knobs" }, ...rest)] };
+    return frame("ladder", "Ladder lab", layout(parts), this.table(), this.status);
+  }
+
+  smallFrame({ title, words }) {
+    const bar = [element("p", {}, words), this.strip];
+    const main = [ladderKnobs(this.scope, { most: MOST_LEVELS })[2], this.dimKnob()];
+    const root = frame("ladder", title, layout({ bar, seen: [this.charts.overlap.root], main }), this.status);
+    root.classList.add("small");
+    return root;
   }
 
   toolbar() {
@@ -77,15 +117,8 @@ class LadderLab {
     return element("div", { class: "toolbar", role: "group", "aria-label": "Data and presets" }, digit, seed, presets(...ladders));
   }
 
-  knobs() {
-    const dim = slider(this.scope, { name: "dim", label: "dimensions D", min: 2, max: 20000, log: true, whole: true });
-    return element(
-      "div",
-      { class: "knobs" },
-      group("The ladder", ...ladderKnobs(this.scope, { most: MOST_LEVELS })),
-      group("The walk down", ...walkKnobs(this.scope)),
-      group("The data", dim),
-    );
+  dimKnob() {
+    return slider(this.scope, { name: "dim", label: "dimensions D", min: 2, max: 20000, log: true, whole: true });
   }
 
   table() {

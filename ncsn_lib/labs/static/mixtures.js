@@ -2,6 +2,7 @@
 // more for the page. Points are Float64Arrays x, y, x, y, ... of B points.
 
 const LOG_2PI = Math.log(2 * Math.PI);
+const RAYS = 720;
 
 /**
  * A mixture sum_k w_k N(mu_k, s_k^2 I) in the plane.
@@ -82,6 +83,45 @@ export function modeMass(points, means) {
   }
   const finite = points.every(Number.isFinite);
   return counts.slice(0, means.length).map((count) => (finite ? count / (points.length / 2) : NaN));
+}
+
+/**
+ * Share of a mixture's own mass that lies nearest to each of its means: what `modeMass` of endlessly many samples would be.
+ *
+ * Along a ray from a component's mean the cell of a mean is an interval, and the component's mass in it is closed; what is
+ * left is a mean over the rays' angles.
+ *
+ * @returns {number[]} (K,) shares that sum to 1
+ */
+export function nearestShares({ means, stds, weights }) {
+  const shares = means.map(() => 0);
+  for (let k = 0; k < means.length; k++) {
+    const tail = (radius) => Math.exp(-0.5 * (radius / stds[k]) ** 2);
+    for (let n = 0; n < RAYS; n++) {
+      const angle = (2 * Math.PI * (n + 0.5)) / RAYS;
+      const ray = [Math.cos(angle), Math.sin(angle)];
+      for (let j = 0; j < means.length; j++) {
+        const [near, far] = rayInCell(means, k, j, ray);
+        if (near < far) shares[j] += (weights[k] / RAYS) * (tail(near) - tail(far));
+      }
+    }
+  }
+  return shares;
+}
+
+/** The radii, least and largest, between which a ray from mean k lies in the cell of mean j; of two means that coincide the first one has the cell. */
+function rayInCell(means, k, j, ray) {
+  const fromK = ([x, y]) => (x - means[k][0]) ** 2 + (y - means[k][1]) ** 2;
+  let [near, far] = [0, Infinity];
+  for (let i = 0; i < means.length; i++) {
+    if (i === j) continue;
+    const slope = 2 * (ray[0] * (means[i][0] - means[j][0]) + ray[1] * (means[i][1] - means[j][1]));
+    const room = fromK(means[i]) - fromK(means[j]); // mean j is nearer where slope * radius < room
+    if (slope > 0) far = Math.min(far, room / slope);
+    else if (slope < 0) near = Math.max(near, room / slope);
+    else if (room < 0 || (room === 0 && i < j)) far = 0;
+  }
+  return [near, far];
 }
 
 /** How many points are not finite, or farther than `bound` from the centre along an axis. */

@@ -54,9 +54,10 @@ function startWorker() {
 
 /** Render the lab that a place names; its model becomes the place's `model`, for the console and the tests. */
 export async function mount(place) {
-  const { default: lab, DEFAULTS } = await import(`./${place.dataset.lab}_lab.js`);
+  const { default: lab, DEFAULTS, SMALL } = await import(`./${place.dataset.lab}_lab.js`);
   place.replaceChildren();
-  place.model = new PageModel(structuredClone(DEFAULTS));
+  const { small } = place.dataset; // a part of the lab
+  place.model = new PageModel({ ...structuredClone(DEFAULTS), ...SMALL?.[small]?.values, small });
   lab.render({ model: place.model, el: place });
 }
 

@@ -5,6 +5,7 @@ const BUNDLES = { wasm: "ort.wasm.bundle.min.mjs", webgpu: "ort.jspi.bundle.min.
 const NO_WASM =
   "This browser has no WebAssembly, without which it cannot run the network (a strict privacy mode may have switched it off). " +
   "The same lab runs in JupyterLab, where Python computes.";
+let failures = 0; // of loading something
 
 /**
  * Unpack what a host sent: files lie there packed by gzip, and some hosts unpack them on the way.
@@ -19,6 +20,29 @@ export async function unpackGzip(bytes) {
 }
 
 /**
+ * Load something from the page's host; where that fails say what was wanted, from where, and what to do.
+ *
+ * @param {URL} url
+ * @param {() => Promise} load
+ */
+export async function fromHost(url, load) {
+  try {
+    return await load();
+  } catch {
+    failures += 1;
+    const name = url.pathname.split("/").at(-1);
+    throw new Error(`${name} did not arrive from ${url.host}: check the connection and what may block that address, then press the button again.`);
+  }
+}
+
+/** The answer of a host, which must be a good one. */
+export async function fetchFrom(url) {
+  const response = await fromHost(url, () => fetch(url));
+  if (!response.ok) throw new Error(`${url.pathname} could not be loaded: the server says ${response.status}.`);
+  return response;
+}
+
+/**
  * Fetch files one after the other, and tell how far it is.
  *
  * @param {{url: URL, bytes: number}[]} files with the sizes that they have when packed
@@ -30,12 +54,11 @@ export async function download(files, tell) {
   let before = 0;
   const contents = [];
   for (const { url, bytes } of files) {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`${url.pathname} could not be loaded: the server says ${response.status}.`);
+    const response = await fetchFrom(url);
     const parts = [];
     let loaded = 0;
     for (const reader = response.body.getReader(); ; ) {
-      const { done, value } = await reader.read();
+      const { done, value } = await fromHost(url, () => reader.read());
       if (done) break;
       parts.push(value);
       loaded += value.length;
@@ -95,7 +118,9 @@ export async function loadNetwork(listed, folder, wanted, tell) {
     { url: new URL(listed.network.name, folder), bytes: listed.network.bytes },
   ];
   const [wasm, graph] = await download(files, tell);
-  const ort = await import(new URL(BUNDLES[backend], VENDOR));
+  const bundle = new URL(BUNDLES[backend], VENDOR);
+  if (failures) bundle.search = failures; // a browser would not ask again for a module that once failed
+  const ort = await fromHost(bundle, () => import(bundle));
   Object.assign(ort.env.wasm, { wasmBinary: wasm.buffer, numThreads: 1 }); // more would need headers of the host
   ort.env.logLevel = "error";
   const session = await ort.InferenceSession.create(graph, { executionProviders: [backend], logSeverityLevel: 3 });

@@ -2,7 +2,7 @@
 // score, the exact denoiser of the training images. What it needs it loads when it is first asked.
 
 import { exactDenoiser } from "./exact.js";
-import { download, loadNetwork } from "./network.js";
+import { download, fetchFrom, loadNetwork } from "./network.js";
 
 const FOLDER = new URL("./files/", import.meta.url);
 const DIM = 28 * 28; // pixels of a training image
@@ -14,11 +14,7 @@ let images = new Uint8Array(0);
 let loads = Promise.resolve(); // of training images, one after the other
 
 async function listing() {
-  if (!listed) {
-    const response = await fetch(new URL("files.json", FOLDER));
-    if (!response.ok) throw new Error(`The list of the labs' files could not be loaded: the server says ${response.status}.`);
-    listed = await response.json();
-  }
+  listed ??= await (await fetchFrom(new URL("files.json", FOLDER))).json();
   return listed;
 }
 

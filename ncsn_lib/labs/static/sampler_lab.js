@@ -3,7 +3,7 @@
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
-import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks, tick, wantsStillness } from "./controls.js";
 import { consistentPlan, ImageWalk, langevinPlan, startImages } from "./image_walk.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { Loading } from "./loading.js";
@@ -26,6 +26,27 @@ const OWN = {
 /** The paper's relative step, eps / sigma_L^2 = 0.2, and its last level. */
 const ALGORITHM_1 = { sampler: "langevin", sigma_min: 0.01, schedule: "geometric", eps: 2e-5, steps_per_level: 10, denoise: true };
 
+const TASKS = [
+  {
+    title: "When is it decided?",
+    words:
+      "Run, and choose “what the network expects of it”. Go back step by step: at which σ has each image become its digit? " +
+      "Why is the expected image at the largest σ nearly the same for all?",
+  },
+  {
+    title: "Too few, too low",
+    words:
+      "Run, then lower the levels L until no digit can be read. Put L back and lower the first level σ₁ to 1: " +
+      "which digits come too often over a few seeds?",
+  },
+  {
+    title: "A stroke says a lot",
+    words:
+      "Draw a short vertical stroke in the middle. Predict which digits can hold it, then run a few seeds. " +
+      "Then press a sample, free its lower half, and compare both samplers at the seam.",
+  },
+];
+
 /** Where the lab begins on a page. Python's SamplerLab has the same values for that network. */
 export const DEFAULTS = {
   ...OWN,
@@ -42,7 +63,7 @@ export const DEFAULTS = {
 };
 
 const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule"];
-const WALK = [...LADDER, "sampler", "keep", "denoise", "eps", "steps_per_level", "data_mean", "num_images", "seed", "given"];
+const WALK = [...LADDER, "sampler", "keep", "denoise", "eps", "steps_per_level", "data_mean", "num_images", "seed"];
 const QUIET_MS = 300; // of the knobs, before it samples anew
 
 /** The plan that a model asks for. */
@@ -82,7 +103,7 @@ class SamplerLab {
     this.scrub = slider(scope, { name: "step", label: "steps taken; go back and forth", min: 0, max: 1, step: 1 });
     this.place = element("p", { class: "place" });
     this.status = element("p", { role: "status", class: "status" });
-    this.root = frame("sampler", "Sampler lab", this.toolbar(), this.loading.root, this.panels(), this.knobs(), this.status);
+    this.root = frame("sampler", "Sampler lab", layout(this.parts()), this.status);
     el.append(this.root);
     this.listen();
     this.loading.size(() => this.asker.ask("sizes"), ({ network }) => network);
@@ -110,7 +131,7 @@ class SamplerLab {
     this.run.textContent = this.model.get("running") ? "Pause" : this.runLabel;
   }
 
-  panels() {
+  parts() {
     const panel = (title, ...children) =>
       element("div", { class: "panel", role: "group", "aria-label": title }, element("p", { class: "title" }, title), ...children);
     const shown = choice(this.scope, {
@@ -121,7 +142,12 @@ class SamplerLab {
         ["expected", "what the network expects of it"],
       ],
     });
-    return element("div", { class: "panels" }, panel("Samples", this.grid, this.place, this.scrub, shown), panel("What is given", ...this.sketch()));
+    return {
+      bar: [this.toolbar(), tasks(TASKS, () => this.setUp()), this.loading.root],
+      seen: [panel("Samples", this.grid, this.place)],
+      aside: [panel("What is given", ...this.sketch())],
+      ...this.knobs(shown),
+    };
   }
 
   sketch() {
@@ -143,8 +169,9 @@ class SamplerLab {
     ];
   }
 
-  knobs() {
+  knobs(shown) {
     const { scope } = this;
+    const [first, last, levels, schedule] = ladderKnobs(scope, { most: 60 });
     const sampler = choice(scope, {
       name: "sampler",
       label: "sampler",
@@ -155,18 +182,20 @@ class SamplerLab {
     });
     const keep = slider(scope, { name: "keep", label: "noise kept from level to level", min: 0, max: 1, step: 0.05 });
     const count = slider(scope, { name: "num_images", label: "images", min: 1, max: 36, step: 1 });
-    return element(
+    const rest = element(
       "div",
       { class: "knobs" },
-      group("The ladder", ...ladderKnobs(scope, { most: 60 })),
+      group("The ladder", first, last, schedule),
       group("The walk down", sampler, keep, count),
       group("Annealed Langevin dynamics", ...walkKnobs(scope, { most: 20 }), tick(scope, { name: "denoise", label: "denoise at the end" })),
     );
+    return { main: [this.scrub, levels], rest: [shown, rest] };
   }
 
   listen() {
     this.scope.on(WALK, () => this.again());
     this.scope.on(["sigmas"], () => this.model.get("schedule") === "given" && this.again());
+    this.scope.on(["given"], () => this.restart()); // and wait for Run: a drawing is more than its first stroke
     this.scope.on(["running"], () => this.model.get("running") && this.go());
     this.scope.on(["shown"], () => this.draw());
     this.scope.on(["step"], () => this.goTo());
@@ -206,6 +235,12 @@ class SamplerLab {
     this.paused = false;
     this.scope.write(values);
     this.again();
+  }
+
+  /** Everything as at the beginning, and at rest: a task says when to run. */
+  setUp() {
+    this.scope.write({ ...this.first, shown: "state", given: null });
+    this.restart();
   }
 
   /** A knob was turned: start anew; once the knobs rest, sample again if it had sampled and nobody paused it. */

@@ -2,10 +2,10 @@
 // right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
 
 import { numbersOf, pack } from "./arrays.js";
-import { button, choice, element, format, frame, group, numberBox, presets, Scope, slider, tick, wantsStillness } from "./controls.js";
+import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks, tick, wantsStillness } from "./controls.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, Walk } from "./langevin.js";
-import { convolve, countLost, makeMixture, modeMass, replaceSpread } from "./mixtures.js";
+import { convolve, countLost, makeMixture, modeMass, nearestShares, replaceSpread } from "./mixtures.js";
 import { addHandles, Plane } from "./plane.js";
 import { normalFiller, uniformGenerator, uniformSquare } from "./random.js";
 
@@ -25,10 +25,69 @@ const FIG_3 = {
   eps: 0.1,
   spread: "replaced",
 };
-const BLOW_UP = { ...FIG_3, sigma_max: 10, sigma_min: 0.1 };
 
 /** Where the lab begins: the paper's Fig. 3. Python's ScoreLab has the same values. */
 export const DEFAULTS = { ...FIG_3, sigmas: [], seed: 0, speed: 3, running: false, samples: null, plain_samples: null };
+
+const TASKS = [
+  {
+    title: "Where does one half come from?",
+    values: FIG_3,
+    words:
+      "On the left half of the chains end at each mode, whatever the weights. Predict the shares with a third mode, then press “Add a mode”. " +
+      "Then raise the spreads until the shares on the left are right.",
+  },
+  {
+    title: "The ladder that starts too low",
+    values: FIG_3,
+    words:
+      "Move the first level σ₁ down to 3. The samples on the right look as good as before: which number shows that they are not? " +
+      "How many steps a level correct that?",
+  },
+  {
+    title: "The 10 → 0.1 blow-up",
+    values: { ...FIG_3, sigma_max: 10, sigma_min: 0.1 },
+    words:
+      "On the right every chain is lost. Let the variances add: do the chains still diverge, and where? " +
+      "Then lower the last step size ε: which is the largest that keeps all chains?",
+  },
+];
+
+/**
+ * Parts of the lab, for the top of a chapter: which panels, which knobs, and what to do. Where `still` is set nothing walks,
+ * and no chains are shown.
+ */
+export const SMALL = {
+  field: {
+    title: "The score of a mixture",
+    panels: ["plain"],
+    still: true,
+    knobs: (scope) => [sigmaKnob(scope)],
+    values: { means: [[-5, -4], [4, 5]], stds: [1.2, 2], weights: [0.4, 0.6] },
+    words: "The arrows are the score of the density in blue. Drag a mode, then raise the noise level: at which σ do the two peaks become one?",
+  },
+  plain: {
+    title: "Langevin dynamics on a mixture",
+    panels: ["plain"],
+    knobs: (scope) => [stepKnob(scope)],
+    values: { means: [[-3, -3], [3, 3]], weights: [0.5, 0.5], stds: [1.5, 1.5], num_chains: 600, num_steps: 500 },
+    words: "Points follow the arrows, with noise. Raise the step size α: how does the cloud change, and from which α on are the chains lost?",
+  },
+  shares: {
+    title: "Plain and annealed Langevin dynamics",
+    panels: ["plain", "annealed"],
+    knobs: (scope) => [weightKnob(scope, 0), ladderKnobs(scope)[0]],
+    values: { num_chains: 600 },
+    words: "Black marks are the exact shares. Change the weight of mode 1: which of the two samplers follows? Then lower the first level σ₁.",
+  },
+  annealed: {
+    title: "Annealed Langevin dynamics on a mixture",
+    panels: ["annealed"],
+    knobs: (scope) => [ladderKnobs(scope)[0], ladderKnobs(scope)[2]],
+    values: { num_chains: 600, spread: "convolved" },
+    words: "The chains walk down a ladder of noise levels, and the blue density narrows. Lower σ₁: from which σ₁ on do the shares miss their marks?",
+  },
+};
 
 const MIXTURE = ["means", "stds", "weights"];
 const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule", "steps_per_level", "eps", "spread"];
@@ -85,15 +144,16 @@ class Panel {
   constructor(scope, name, shown) {
     const sampler = SAMPLERS[name];
     Object.assign(this, { scope, shown, sampler, model: scope.model, chains: new Chains(scope.model, sampler) });
-    this.plane = new Plane(scope, `${sampler.title}: density in blue, score as arrows, chains in orange. Numbers below.`);
+    const title = shown.chains ? sampler.title : "A density and its score";
+    this.plane = new Plane(scope, `${title}: density in blue, score as arrows${shown.chains ? ", chains in orange. Numbers below" : ""}.`);
     this.plane.changed = () => this.draw();
     this.placeHandles = addHandles(this.plane, () => this.model.get("means"), (k, mean) => this.move(k, mean), name === "plain");
     this.rows = element("tbody");
     this.place = element("p", { class: "place" });
-    const heads = ["mode", "share of the chains", "weight"].map((text) => element("th", { scope: "col" }, text));
+    const heads = ["mode", "share of the chains", "exact"].map((text) => element("th", { scope: "col" }, text));
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), this.rows);
-    const title = element("p", { class: "title" }, sampler.title);
-    this.root = element("div", { class: "panel", role: "group", "aria-label": sampler.title }, title, this.plane.stage, this.place, table);
+    const head = element("p", { class: "title" }, title);
+    this.root = element("div", { class: "panel", role: "group", "aria-label": title }, head, this.plane.stage, this.place, table);
   }
 
   move(k, mean) {
@@ -115,6 +175,14 @@ class Panel {
     this.placeHandles();
   }
 
+  /** The exact shares of the density that is shown; anew where that changes. */
+  wanted() {
+    const mixture = this.chains.mixtureAt(this.chains.now.sigma);
+    const key = JSON.stringify(mixture);
+    if (key !== this.exact?.key) this.exact = { key, shares: nearestShares(mixture) };
+    return this.exact.shares;
+  }
+
   /** What is read off: shares, and how many chains are lost. */
   measure() {
     const { points } = this.chains;
@@ -128,13 +196,15 @@ class Panel {
     const words = [step, `σ = ${format(sigma)}`, `α = ${format(stepSize)}`];
     const gone = element("span", { class: lost ? "lost" : "" }, `${lost.toLocaleString("en")} chains lost`);
     this.place.replaceChildren(`${words.join(" · ")} · `, gone);
-    this.rows.replaceChildren(...shares.map((share, k) => shareRow(k, share, mixtureOf(this.model).weights[k])));
+    const exact = this.wanted();
+    this.rows.replaceChildren(...shares.map((share, k) => shareRow(k, share, exact[k])));
   }
 
   /** The result in a sentence, for the line that a screen reader speaks. */
   sentence() {
     const { shares, lost } = this.measure();
-    const told = shares.map((share, k) => `${showShare(share)} near mode ${k + 1}`).join(", ");
+    const exact = this.wanted();
+    const told = shares.map((share, k) => `${showShare(share)} near mode ${k + 1} (exact: ${showShare(exact[k])})`).join(", ");
     return `${this.sampler.title}: ${told}${lost ? `; ${lost} of ${this.chains.points.length / 2} chains lost` : ""}.`;
   }
 }
@@ -142,10 +212,10 @@ class Panel {
 /** A share, or that there is none: as soon as one chain is not finite. */
 const showShare = (share) => (Number.isNaN(share) ? "NaN" : share.toFixed(2));
 
-function shareRow(k, share, weight) {
-  const style = `--share: ${share || 0}; --weight: ${weight}`;
+function shareRow(k, share, exact) {
+  const style = `--share: ${share || 0}; --exact: ${exact}`;
   const bar = element("span", { class: "bar", style, "aria-hidden": "true" });
-  const cells = [element("td", {}, element("span", { class: "share" }, showShare(share)), bar), element("td", {}, weight.toFixed(2))];
+  const cells = [element("td", {}, element("span", { class: "share" }, showShare(share)), bar), element("td", {}, showShare(exact))];
   return element("tr", {}, element("th", { scope: "row" }, String(k + 1)), ...cells);
 }
 
@@ -153,37 +223,46 @@ function shareRow(k, share, weight) {
 class ScoreLab {
   constructor(scope, el) {
     Object.assign(this, { scope, model: scope.model, frames: 0, hurry: false, waiting: false, stale: false });
-    this.shown = { density: true, score: true, chains: true };
-    this.panels = ["plain", "annealed"].map((name) => new Panel(scope, name, this.shown));
-    this.status = element("p", { role: "status", class: "status" });
-    this.root = frame(
-      "score",
-      "Score lab",
-      this.toolbar(),
-      element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root)),
-      this.status,
-      this.knobs(),
-    );
+    const small = SMALL[this.model.get("small")];
+    this.still = Boolean(small?.still);
+    this.shown = { density: true, score: true, chains: !this.still };
+    this.panels = (small?.panels ?? ["plain", "annealed"]).map((name) => new Panel(scope, name, this.shown));
+    this.status = element("p", { role: "status", class: `status ${small ? "hidden-text" : ""}` });
+    const seen = [element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root))];
+    const parts = small ? this.smallParts(small) : this.parts();
+    this.root = frame("score", small?.title ?? "Score lab", layout({ seen, ...parts }), this.status);
+    this.root.classList.toggle("small", Boolean(small));
+    this.root.classList.toggle("still", this.still);
     el.append(this.root);
     this.listen();
     this.begin();
   }
 
-  toolbar() {
+  parts() {
+    return { bar: [this.toolbar(), tasks(TASKS, ({ values }) => this.preset(values))], ...this.knobs() };
+  }
+
+  smallParts({ words, knobs }) {
+    const buttons = element("div", { class: "buttons" }, this.runButton(), button("Start again", () => this.restart()));
+    return { bar: [element("p", {}, words)], main: [...knobs(this.scope), ...(this.still ? [] : [buttons])] };
+  }
+
+  runButton() {
     const run = button("", () => (this.model.get("running") ? this.pause() : this.resume()), { class: "main" });
     this.scope.bind(["running"], () => (run.textContent = this.model.get("running") ? "Pause" : "Run"));
+    return run;
+  }
+
+  toolbar() {
     return element(
       "div",
       { class: "toolbar", role: "group", "aria-label": "Run" },
-      run,
+      this.runButton(),
       button("Step", () => this.single()),
       button("To the end", () => this.finish()),
       button("Start again", () => this.restart()),
       numberBox(this.scope, { name: "seed", label: "seed", min: 0, max: 4294967295 }),
-      presets(
-        button("Fig. 3 of the paper", () => this.preset(FIG_3)),
-        button("The 10 → 0.1 blow-up", () => this.preset(BLOW_UP)),
-      ),
+      presets(button("Fig. 3 of the paper", () => this.preset(FIG_3))),
     );
   }
 
@@ -197,20 +276,21 @@ class ScoreLab {
         ["convolved", "variances add"],
       ],
     });
+    const [first, ...ladder] = ladderKnobs(scope);
     const plain = group(
       "Langevin dynamics",
-      slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true }),
       slider(scope, { name: "num_steps", label: "steps", min: 100, max: 5000, step: 100 }),
-      slider(scope, { name: "sigma", label: "noise level σ", min: 0, max: 20, step: 0.1 }),
+      sigmaKnob(scope),
     );
-    const annealed = group("Annealed Langevin dynamics", ...ladderKnobs(scope), ...walkKnobs(scope), spread);
+    const annealed = group("Annealed Langevin dynamics", ...ladder, ...walkKnobs(scope), spread);
     const view = group(
       "Chains and view",
       slider(scope, { name: "num_chains", label: "chains", min: 20, max: 4000, step: 20 }),
       slider(scope, { name: "speed", label: "steps a frame", min: 1, max: 30, step: 1 }),
       element("div", { class: "options" }, ...Object.keys(this.shown).map((part) => this.showTick(part))),
     );
-    return element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
+    const rest = element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
+    return { main: [stepKnob(scope), first], rest: [rest] };
   }
 
   showTick(part) {
@@ -238,7 +318,9 @@ class ScoreLab {
       modes.replaceChildren(...Array.from({ length: count }, (_, k) => modeKnobs(inner, k)));
     });
     const hint = element("p", { class: "hint" }, "Drag the numbered handles, or move them by the arrow keys.");
-    return group("Mixture", hint, modes, element("div", { class: "buttons" }, more, fewer));
+    const why = element("p", { class: "hint" }, "The spreads change the left panel alone: on the right σ replaces them. Choose “variances add” to see them there.");
+    this.scope.bind(["spread"], () => (why.hidden = this.model.get("spread") !== "replaced"));
+    return group("Mixture", hint, why, modes, element("div", { class: "buttons" }, more, fewer));
   }
 
   addMode() {
@@ -253,8 +335,7 @@ class ScoreLab {
   }
 
   listen() {
-    this.scope.on(WALK, () => this.again());
-    this.scope.on(MIXTURE, () => (this.panels.every((panel) => panel.chains.ended) ? this.again() : this.wake()));
+    this.scope.on([...WALK, ...MIXTURE], () => this.again());
     this.scope.on(["sigmas"], () => this.model.get("schedule") === "given" && this.again());
     this.scope.on(["running"], () => this.wake());
     for (const panel of this.panels) {
@@ -264,8 +345,9 @@ class ScoreLab {
 
   /** Start when it is first seen; show the end at once to who asked for less motion. */
   begin() {
-    this.paused = false;
+    this.paused = this.still;
     this.wake();
+    if (this.still) return;
     if (wantsStillness()) return this.finish();
     const observer = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -387,18 +469,22 @@ class ScoreLab {
   }
 }
 
-function modeKnobs(scope, k) {
-  const part = (name, label, min, max) =>
-    slider(scope, {
-      label: `${label} ${k + 1}`,
-      min,
-      max,
-      step: 0.05,
-      names: [name],
-      read: () => scope.model.get(name)[k] ?? min,
-      write: (value) => scope.write({ [name]: scope.model.get(name).map((old, i) => (i === k ? value : old)) }),
-    });
-  return element("div", { class: "mode" }, part("weights", "weight", 0.05, 1), part("stds", "spread", 0.2, 3));
+const sigmaKnob = (scope) => slider(scope, { name: "sigma", label: "noise level σ", min: 0, max: 20, step: 0.1 });
+const stepKnob = (scope) => slider(scope, { name: "step_size", label: "step size α", min: 0.001, max: 20, log: true });
+const weightKnob = (scope, k) => modeKnob(scope, k, "weights", "weight", 0.05, 1);
+const modeKnobs = (scope, k) => element("div", { class: "mode" }, weightKnob(scope, k), modeKnob(scope, k, "stds", "spread", 0.2, 3));
+
+/** A knob of one mode. */
+function modeKnob(scope, k, name, label, min, max) {
+  return slider(scope, {
+    label: `${label} ${k + 1}`,
+    min,
+    max,
+    step: 0.05,
+    names: [name],
+    read: () => scope.model.get(name)[k] ?? min,
+    write: (value) => scope.write({ [name]: scope.model.get(name).map((old, i) => (i === k ? value : old)) }),
+  });
 }
 
 /** Draw the lab; returns what ends it. */

@@ -61,14 +61,17 @@ export function makeSketch(scope, { label, shape, tools, read, write, names }) {
   let cursor = [width / 2, height / 2]; // of the keyboard
   const canvas = makePicture(shape, `${label}. Arrow keys move the brush, with Shift they draw; the space bar draws a dot.`);
   const mark = element("span", { class: "cursor", "aria-hidden": "true" });
-  const stage = element("div", { class: "stage sketch" }, canvas, mark);
+  const hint = element("span", { class: "draw-here", "aria-hidden": "true" }, "draw here");
+  const stage = element("div", { class: "stage sketch" }, canvas, mark, hint);
   const draw = (points) => {
     const pixels = Float32Array.from(read());
     stroke(pixels, shape, tool, points);
     write(pixels);
   };
   const show = () => {
-    paintSketch(canvas, read());
+    const pixels = read();
+    paintSketch(canvas, pixels);
+    hint.hidden = pixels.some((value) => value > 0);
     mark.style.left = `${(100 * cursor[0]) / width}%`;
     mark.style.top = `${(100 * cursor[1]) / height}%`;
   };
