@@ -1,7 +1,7 @@
 """Quality against calls of the network, for every sampler of the library: python book/results/few_steps.py
 
 Samples MNIST from the stored networks by each sampler at 8 to 50 calls, and by annealed Langevin dynamics at 1,000. The
-stored classifier judges 350 images at a time, three seeds each, beside real digits; and 5,000 of a network that was
+stored classifier judges 300 images at a time, three seeds each, beside real digits; and 5,000 of a network that was
 told the classes, at its recipe's calls. All methods start and end at the noise levels of the network's recipe. What is
 done stays in runs/few_steps, so a run that was cut goes on. About forty minutes on one core for each network. Writes
 its figures beside this file after each piece.
@@ -38,7 +38,7 @@ from ncsn_lib.settings import SamplerSettings
 
 RESULTS = Path(__file__).resolve().parent
 NETWORKS = {"mnist_small_wide": (12.0, 0.06), "mnist_edm": (20.0, 0.02)}  # the levels where their recipes begin and end
-SEEDS, NUM, MANY = (0, 1, 2), 350, 5000
+SEEDS, NUM, MANY = (0, 1, 2), 300, 5000
 CALLS, MANY_CALLS = (8, 12, 20, 50), 1000
 SLOW = "annealed Langevin, step of 2019"
 MEAN = 0.131  # of MNIST's pixels
