@@ -27,7 +27,7 @@ from ncsn_lib.runs import Run
 from ncsn_lib.settings import HeunSettings, PreconditionedUNetSettings
 from ncsn_lib.training import DenoisingObjective
 
-SEEDS, STEPS = (0, 1, 2), 400
+SEEDS, STEPS = (0, 1, 2), 250
 MEAN, STD = 0.305, 0.376  # of the pixels
 LEVELS = torch.logspace(-2, 1, 9).tolist()
 WORK = Path(__file__).resolve().parents[2] / "runs" / "one_family"
