@@ -197,7 +197,7 @@ def measurement_term(denoised, jacobian, A, y, r, noise_std):
             ),
             "sign": Wrong("you move away from the measurement.", {"sign": -1}),
         },
-        hint="Given x, y is Gaussian with the mean A denoised and the covariance r A A' + n^2 I; take the gradient in x.",
+        hint="Given x, y is Gaussian with mean A denoised and covariance r A A' + n^2 I; take the gradient in x.",
         example=(
             "for one number, measured without noise",
             {
