@@ -16,9 +16,10 @@ from ncsn_lib.exercises.sheets import call, read_sheet
 WEEKS = teach.course()["week"]
 
 
-def test_the_weeks_read_each_chapter_once_in_order():
+def test_the_weeks_read_each_chapter_on_the_paper_once_in_order():
+    """The six weeks are the paper's; what came after it is for a course that goes on."""
     pages = [page for week in WEEKS for page in week["pages"]]
-    assert pages == [path.stem for path in chapters() if path.stem[:2].isdigit()]
+    assert pages == [path.stem for path in chapters() if path.stem[:2].isdigit() and path.stem < "21"]
 
 
 @pytest.mark.parametrize("week", WEEKS, ids=lambda week: week["title"])
@@ -70,7 +71,7 @@ def test_a_guide_that_says_something_else_is_found(tmp_path, monkeypatch, capsys
 
 def test_each_chapter_builds_on_earlier_ones_and_is_in_the_graph():
     needs, read = teach.course()["needs"], []
-    assert list(needs) == [path.stem for path in chapters() if path.stem[:2].isdigit()]
+    assert list(needs) == [path.stem for path in chapters() if path.stem[:2].isdigit() and path.stem < "21"]
     for stem, before in needs.items():
         assert set(before) <= set(read), stem
         read.append(stem)
