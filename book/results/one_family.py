@@ -7,6 +7,7 @@ quarter of an hour on one core. What is done stays in runs/one_family, so a run 
 beside this file after each piece.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -75,8 +76,9 @@ def main():
     torch.set_num_threads(1)
     train_images, held_out = load_digits("train").images, load_digits("test").images
     rows = [{"form": "real", "pixel_distance": frechet_distance(train_images[: len(held_out)], held_out)}]
-    for seed in SEEDS:
-        for form, weight in [*((form, form) for form in FORMS), *((form, "edm") for form in FORMS if form != "edm")]:
+    own, common = [(form, form) for form in FORMS], [(form, "edm") for form in FORMS if form != "edm"]
+    for pairs in (own, common):
+        for seed, (form, weight) in itertools.product(SEEDS, pairs):
             done = WORK / f"{form}-{weight}-{seed}.json"
             if not done.exists():
                 write_result(done, measure(form, weight, seed))
