@@ -1,5 +1,7 @@
 """Few steps."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
@@ -75,13 +77,16 @@ def heun_step(
 
 
 def heun_by_library(score_fn: ScoreFn, x: Tensor, sigma: Tensor, following: Tensor) -> Tensor:
-    """Each example by itself, as the state at the second of two levels."""
-    found = []
-    for point, levels in zip(x, torch.stack([sigma, following], 1), strict=True):
-        states: list[Tensor] = []
-        probability_flow_ode(score_fn, point[None], levels, callback=lambda step, to=states: to.append(step.x))
-        found.append(states[0])
-    return torch.cat(found)
+    """Each example by itself."""
+    pairs = zip(x, torch.stack([sigma, following], 1), strict=True)
+    return torch.cat([at_second(score_fn, point[None], levels, "heun") for point, levels in pairs])
+
+
+def at_second(score_fn: ScoreFn, x: Tensor, levels: Tensor, method: Literal["euler", "heun"]) -> Tensor:
+    """The state of the library's solver at the second of two levels."""
+    states: list[Tensor] = []
+    probability_flow_ode(score_fn, x, levels, method=method, callback=lambda step: states.append(step.x))
+    return states[0]
 
 
 def multistep_cases(generator: Generator) -> dict[str, Arguments]:

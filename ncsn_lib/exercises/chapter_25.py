@@ -3,11 +3,11 @@
 import torch
 from torch import Generator, Tensor
 
+from ncsn_lib.exercises.chapter_24 import at_second
 from ncsn_lib.exercises.entries import Arguments, Exercise, Question, Wrong
 from ncsn_lib.exercises.fields import image_field, randn, uniform, vector
 from ncsn_lib.forms import as_score_fn, convert, vp_sigma
 from ncsn_lib.losses import denoising_score_matching_loss
-from ncsn_lib.samplers import probability_flow_ode
 
 CHAPTER = "25_one_family"
 
@@ -65,18 +65,14 @@ def ddim_step(
 
 def ddim_by_the_flow(y: Tensor, noise: Tensor, alpha_bar: Tensor, following: Tensor) -> Tensor:
     """Each example by itself: Euler's step of the probability flow, in its own scale and back."""
-    found = []
-    for one, predicted, a, after in zip(y, noise, alpha_bar, following, strict=True):
-        states: list[Tensor] = []
-        probability_flow_ode(
-            as_score_fn(lambda x, sigma, value=predicted[None]: value, "noise"),
-            one[None] / a.sqrt(),
-            vp_sigma(torch.stack([a, after])),
-            method="euler",
-            callback=lambda step, to=states: to.append(step.x),
-        )
-        found.append(after.sqrt() * states[0])
-    return torch.cat(found)
+    examples = zip(y, noise, alpha_bar, following, strict=True)
+    return torch.cat([ddim_of_one(one[None], predicted[None], a, after) for one, predicted, a, after in examples])
+
+
+def ddim_of_one(y: Tensor, noise: Tensor, alpha_bar: Tensor, following: Tensor) -> Tensor:
+    levels = vp_sigma(torch.stack([alpha_bar, following]))
+    score_fn = as_score_fn(lambda x, sigma: noise, "noise")
+    return following.sqrt() * at_second(score_fn, y / alpha_bar.sqrt(), levels, "euler")
 
 
 def weight_cases(generator: Generator) -> dict[str, Arguments]:
