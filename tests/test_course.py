@@ -16,9 +16,10 @@ from ncsn_lib.exercises.sheets import call, read_sheet
 WEEKS = teach.course()["week"]
 
 
-def test_the_weeks_read_each_chapter_once_in_order():
+def test_the_weeks_read_each_chapter_on_the_paper_once_in_order():
+    """The six weeks are the paper's; what came after it is for a course that goes on."""
     pages = [page for week in WEEKS for page in week["pages"]]
-    assert pages == [path.stem for path in chapters() if path.stem[:2].isdigit()]
+    assert pages == [path.stem for path in chapters() if path.stem[:2].isdigit() and path.stem < "21"]
 
 
 @pytest.mark.parametrize("week", WEEKS, ids=lambda week: week["title"])
@@ -118,5 +119,5 @@ def test_a_seed_that_names_no_file_is_refused(capsys):
 
 
 def test_the_readme_counts_the_exercises():
-    words = {90: "ninety"}
+    words = {99: "ninety-nine"}
     assert f"hold {words[len(ENTRIES)]} graded exercises" in (ROOT / "README.md").read_text(encoding="utf-8")
