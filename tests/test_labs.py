@@ -122,7 +122,6 @@ IN_VIEW = """(lab) => {
 def test_picture_and_main_knobs_are_in_view_together(chromium, address, name, size):
     with visits(chromium, f"{address}/{PAGE_OF.get(name, name)}.html", frames_five) as open_page:
         page = open_page(viewport=SIGHTS[size], has_touch=size == "phone")
-        page.evaluate("document.querySelector('section').id = 'labs'")  # as wide as on the book's page
         lab = page.locator(f".{name}-lab")
         lab.locator(".seen").evaluate("e => scrollTo(0, e.getBoundingClientRect().top + scrollY - 70)")
         frames(page, 3)
