@@ -132,7 +132,7 @@ def test_picture_and_main_knobs_are_in_view_together(chromium, address, name, si
             assert not last.is_visible()
             more.click()
         assert more.is_visible() == (size == "phone")
-        last.evaluate("e => e.scrollIntoView({ block: 'end' })")
+        last.evaluate("e => e.scrollIntoView({ block: 'nearest' })")
         frames(page, 3)
         assert lab.evaluate(IN_VIEW)[0]  # the picture has stayed while the page went on
 
