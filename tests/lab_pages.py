@@ -29,6 +29,7 @@ PATIENCE = browser.PATIENCE
 SMALL = ["score field", "score plain", "score shares", "score annealed", "ladder overlap", "denoiser guess"]
 PAGES = {"labs": ["score", "ladder"], "none": [], "small": SMALL}
 PAGES |= {name: [name] for name in ("sampler", "denoiser", "opening")}
+WHOLE = ("labs", "sampler", "denoiser")  # whose section gets the name, and so the width, of the book's page of labs
 
 CONF = f"""
 import sys
@@ -72,7 +73,10 @@ def site(tmp_path_factory):
         if not note.exists():
             folder = tmp_path_factory.mktemp("site") / "source"
             directives = {name: [f"```{{lab}} {lab}\n```" for lab in labs] for name, labs in PAGES.items()}
-            pages = {name: "\n\n".join([f"# {name}", *places]) for name, places in directives.items()}
+            pages = {
+                name: "\n\n".join(["# Labs" if name in WHOLE else f"# {name}", *places])
+                for name, places in directives.items()
+            }
             toc = "\n".join(["# Labs", "```{toctree}", *PAGES, "```"])
             done = make_site(folder, {"index": toc, **pages})
             assert done.returncode == 0, done.stderr

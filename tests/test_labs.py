@@ -10,6 +10,7 @@ import math
 import re
 import runpy
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import sklearn.datasets
 import torch
 import traitlets
 from lab_pages import (
+    PAGES,
     ROOT,
     SETTINGS,
     SMALL,
@@ -27,6 +29,7 @@ from lab_pages import (
     lab_notebook,
     make_site,
     needed,
+    new_context,
     press,
     processor_time,
     run_cell,
@@ -119,7 +122,6 @@ IN_VIEW = """(lab) => {
 def test_picture_and_main_knobs_are_in_view_together(chromium, address, name, size):
     with visits(chromium, f"{address}/{PAGE_OF.get(name, name)}.html", frames_five) as open_page:
         page = open_page(viewport=SIGHTS[size], has_touch=size == "phone")
-        page.evaluate("document.querySelector('section').id = 'labs'")  # as wide as on the book's page
         lab = page.locator(f".{name}-lab")
         lab.locator(".seen").evaluate("e => scrollTo(0, e.getBoundingClientRect().top + scrollY - 70)")
         frames(page, 3)
@@ -130,7 +132,7 @@ def test_picture_and_main_knobs_are_in_view_together(chromium, address, name, si
             assert not last.is_visible()
             more.click()
         assert more.is_visible() == (size == "phone")
-        last.evaluate("e => e.scrollIntoView({ block: 'end' })")
+        last.evaluate("e => e.scrollIntoView({ block: 'nearest' })")
         frames(page, 3)
         assert lab.evaluate(IN_VIEW)[0]  # the picture has stayed while the page went on
 
@@ -139,6 +141,30 @@ def test_colours_are_the_books():
     style = (STATIC / "labs.css").read_text(encoding="utf-8")
     for name in ("data", "model", "truth", "accent"):
         assert f"--lab-{name}: {getattr(plotting, name.upper()).lower()};" in style
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+def test_from_a_file_a_still_stands_in_the_place_of_each_lab(chromium, site, page_name):
+    with closing(new_context(chromium)) as context:
+        page = context.new_page()
+        page.goto((site / "a" / "book" / f"{page_name}.html").as_uri())
+        stills = page.locator("[data-lab] > img")
+        assert stills.count() == len(PAGES[page_name])
+        for still in stills.all():
+            still.wait_for()
+            still.scroll_into_view_if_needed()
+            still.evaluate("image => image.decode()")
+            assert still.evaluate("image => image.naturalWidth") > 300
+            assert "not opened as a file" in still.locator("..").inner_text()
+            assert len(still.get_attribute("alt")) > 20
+
+
+def test_a_served_page_loads_no_still(visit):
+    page = visit()
+    assert page.locator("[data-lab] > img").count() == 0
+    assert (
+        page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/stills/')).length") == 0
+    )
 
 
 # The numbers
@@ -801,10 +827,11 @@ def test_small_labs_load_no_more_than_their_modules(chromium, address):
         page.on("response", lambda response: asked.append(response))
         page.reload()
         wait_for_all(page)
-    found = {response.url.rsplit("/", 1)[-1]: response for response in asked if "/_static/labs/" in response.url}
+    urls = [response.url.partition("?")[0] for response in asked if "/_static/labs/" in response.url]
+    found = {url.rpartition("/")[2] for url in urls}
     assert not [name for name in found if name.endswith((".gz", ".mjs"))]
     scripts = needed("mount.js") | needed("score_lab.js")
-    assert scripts < set(found)
+    assert scripts < found
     assert sum(len(gzip.compress((STATIC / name).read_bytes())) for name in scripts) < 40_000
 
 

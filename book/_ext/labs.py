@@ -18,6 +18,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.osutil import relative_uri
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "ncsn_lib" / "labs" / "static"
@@ -27,11 +28,16 @@ FALLBACK = (
 )
 
 
-def place(name, small=""):
-    """The HTML of the place that a lab takes; `mount.js` finds it by its attributes."""
+def place(name, small="", static="_static"):
+    """The HTML of the place that a lab takes; `mount.js` finds it by its attributes.
+
+    A still picture stands in it where no script comes, such as on a page that was opened as a file.
+    """
     part = f' data-small="{small}"' if small else ""
     why = FALLBACK.format(code="<code>make serve</code>")
-    return f'<div data-lab="{name}"{part}><p>{why}</p></div>\n<noscript><p>JavaScript is off.</p></noscript>'
+    still, words = f"{name}_{small}".strip("_"), f"A still picture of the {name} lab, as it stands after its first run"
+    picture = f'<img src="{static}/stills/{still}.png" alt="{words}" loading="lazy">'
+    return f'<div data-lab="{name}"{part}>{picture}<p>{why}</p></div>\n<noscript><p>JavaScript is off.</p></noscript>'
 
 
 class lab(nodes.General, nodes.Element):
@@ -64,7 +70,9 @@ def small_labs(name):
 
 def write_html(translator, node):
     """Write the place."""
-    translator.body.append(place(node["name"], node["small"]))
+    builder = translator.builder
+    static = relative_uri(builder.get_target_uri(builder.current_docname), "_static")
+    translator.body.append(place(node["name"], node["small"], static))
     raise nodes.SkipNode
 
 
