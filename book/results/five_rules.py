@@ -2,7 +2,7 @@
 
 Trains a small U-Net on the 8x8 digits for as many steps as the recipe digits, at a constant rate, on the ladders of
 2019 and of 2020, told its noise level or divided by it, three seeds each. Samples each with 200 calls of the network an
-image and compares 898 samples with as many real digits: about half an hour on one core. Writes its figures beside this
+image and compares 898 samples with as many real digits: about an hour on one core. Writes its figures beside this
 file after each set of samples.
 """
 
