@@ -155,7 +155,7 @@ def test_from_a_file_a_still_stands_in_the_place_of_each_lab(chromium, site, pag
             still.scroll_into_view_if_needed()
             still.evaluate("image => image.decode()")
             assert still.evaluate("image => image.naturalWidth") > 300
-            assert "not opened as a file" in still.locator("..").inner_text()
+            still.locator("..").get_by_text("not opened as a file").wait_for()
             assert len(still.get_attribute("alt")) > 20
 
 

@@ -23,6 +23,7 @@ from sphinx.util.osutil import relative_uri
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "ncsn_lib" / "labs" / "static"
 FILES = ROOT / "_build" / "lab_files"  # kept from one build to the next
+SERVED = "<script>if (location.protocol !== 'file:') document.currentScript.previousElementSibling.remove()</script>"
 FALLBACK = (
     "The lab takes its place here: it needs JavaScript, and a page that is served ({code}), not opened as a file."
 )
@@ -31,12 +32,13 @@ FALLBACK = (
 def place(name, small="", static="_static"):
     """The HTML of the place that a lab takes; `mount.js` finds it by its attributes.
 
-    A still picture stands in it where no script comes, such as on a page that was opened as a file.
+    A still picture stands in it where no lab comes: on a page that was opened as a file, or without JavaScript. A page
+    that is served removes the picture at once, so that nobody loads it.
     """
     part = f' data-small="{small}"' if small else ""
     why = FALLBACK.format(code="<code>make serve</code>")
     still, words = f"{name}_{small}".strip("_"), f"A still picture of the {name} lab, as it stands after its first run"
-    picture = f'<img src="{static}/stills/{still}.png" alt="{words}" loading="lazy">'
+    picture = f'<img src="{static}/stills/{still}.png" alt="{words}" loading="lazy">{SERVED}'
     return f'<div data-lab="{name}"{part}>{picture}<p>{why}</p></div>\n<noscript><p>JavaScript is off.</p></noscript>'
 
 
