@@ -19,6 +19,7 @@ from ncsn_lib.likelihood import bits_per_dim, log_likelihood
 from ncsn_lib.losses import rademacher_projections
 
 NUM, PROJECTIONS, SIGMAS_MIN = 16, 2, (0.01, 0.02, 0.05)
+SEED = 0
 MODEL = Path(__file__).resolve().parent / "models" / "mnist_small_wide.safetensors"
 
 
@@ -30,7 +31,7 @@ def main():
     mean, rows = unit_images(load_mnist("train").images).mean().item(), []
     for sigma_min in SIGMAS_MIN:
         for split in ("test", "train"):
-            generator = torch.Generator().manual_seed(0)
+            generator = torch.Generator().manual_seed(SEED)
             images = unit_images(load_mnist(split).images[:NUM])
             x = dequantize(images, generator)
             found = log_likelihood(
@@ -44,6 +45,7 @@ def main():
             rows.append(
                 {
                     "split": split,
+                    "seed": SEED,
                     "sigma_min": sigma_min,
                     "bits": bits_per_dim(found.log_prob, x[0].numel()).tolist(),
                     "num_calls": found.num_calls,
