@@ -361,11 +361,13 @@ def test_the_marks_are_the_exact_shares_of_the_density_that_is_shown(visit):
     page.get_by_role("button", name="Add a mode").click()
     page.evaluate(f"{model(page)}.set('stds', [3, 3, 3])")
     wait_for_rows(page, 6)
+    frames(page, 3)  # in which the lab begins again
     wait_for_the_end(page)
     assert marks(page, 0) == pytest.approx([0.17, 0.53, 0.30], abs=0.005)
     # On the right sigma_L = 1 has replaced the spreads, and hardly anything lies across a border.
     assert marks(page, 1) == pytest.approx([0.2 / 1.5, 0.8 / 1.5, 0.5 / 1.5], abs=0.005)
     page.get_by_label("variances add").check()
+    frames(page, 3)
     wait_for_the_end(page)
     page.wait_for_function("() => document.querySelector('.score-lab .place').innerText.includes('step 1,000 of')")
     convolved = GaussianMixture(torch.tensor(value(page, "means")).double(), math.hypot(3, 1), PAPER_3)

@@ -81,8 +81,7 @@ def test_the_cells_of_a_table_know_their_columns():
 
 @BUILT
 def test_a_chapter_says_which_of_how_many_it_is(visit):
-    stems = list(course["needs"])
-    last = max(int(re.match(r"\d+", name)[0]) for name in stems)
+    last = max(int(number) for number in re.findall(r"book/(\d+)", (ROOT / "_toc.yml").read_text(encoding="utf-8")))
     page = visit("book/05b_correcting_and_crossing")
     assert page.locator(".place-in-book p").inner_text().startswith(f"Chapter 5b of {last} · ")
 
@@ -176,7 +175,7 @@ def test_the_front_page_has_four_doors_and_a_card_for_each_chapter(visit, addres
     for card, (stem, question) in zip(cards, course["questions"].items(), strict=True):
         assert card.locator("a").get_attribute("href") == f"{stem}.html"
         assert card.locator("p").last.inner_text() == question
-    check_with_axe(page, {"color-contrast", "link-name", "list"})
+    check_with_axe(page, {"color-contrast", "link-name", "list"}, "article.bd-article")
 
 
 @BUILT
