@@ -96,8 +96,8 @@ def open_deck(context, address, name, said):
 
 @BUILT
 def test_every_chapter_has_a_deck_and_a_link_to_it():
-    chapters = runpy.run_path(str(ROOT / "book" / "_tools" / "chapters.py"))["chapters"]()
-    wanted = [f"book/{page.stem}.slides.html" for page in chapters if page.stem[0].isdigit()]
+    pages = runpy.run_path(str(ROOT / "book" / "_tools" / "chapters.py"))["pages"]()
+    wanted = [f"book/{page.stem}.slides.html" for page in pages if page.stem[0].isdigit()]
     assert sorted(wanted) == DECKS
     for name in DECKS:
         page = BeautifulSoup((HTML / name.replace(".slides", "")).read_text(encoding="utf-8"), "html.parser")
@@ -119,7 +119,7 @@ def test_a_deck_is_presented_by_keys(chromium, address, name):
                 seen.append(number)
             page.keyboard.press("ArrowRight")
     assert seen == list(range(total))
-    assert total > 5
+    assert total >= 5
     assert said == []
 
 
