@@ -3,8 +3,8 @@
 Samples MNIST from the stored networks by each sampler at 8 to 50 calls, and by annealed Langevin dynamics at 1,000. The
 stored classifier judges 300 images at a time, three seeds each, beside real digits; and 5,000 of a network that was
 told the classes, at its recipe's calls. All methods start and end at the noise levels of the network's recipe. What is
-done stays in runs/few_steps, so a run that was cut goes on. About forty minutes on one core for each network. Writes
-its figures beside this file after each piece.
+done stays in runs/few_steps, so a run that was cut goes on. About two hours on one core for each network. Writes its
+figures beside this file after each piece.
 """
 
 import json
@@ -131,7 +131,7 @@ def measure(run, method, seed, references, num=NUM, **how):
 
 
 def pieces(run, digits):
-    """(name, function that measures), the most telling first; the last is for one seed, since it takes long."""
+    """(name, function that measures), the most telling first."""
     first, last = NETWORKS[run.recipe.name]
     references = digits[NUM * len(SEEDS) :]
 
@@ -144,12 +144,9 @@ def pieces(run, digits):
 
     few = [named(method, calls, seed) for calls in CALLS[:-1] for seed in SEEDS for method in METHODS if method != SLOW]
     own = [(f"recipe-{seed}", partial(measure, run, "recipe", seed, references)) for seed in SEEDS]
-    many = [
-        named(method, calls, seed)
-        for seed in SEEDS
-        for method, calls in [("annealed Langevin", MANY_CALLS), *((m, CALLS[-1]) for m in METHODS if m != SLOW)]
-    ]
-    return [*own, *few, *many, named(SLOW, MANY_CALLS, SEEDS[0])]
+    thousand = [named(method, MANY_CALLS, seed) for seed in SEEDS for method in (SLOW, "annealed Langevin")]
+    fifty = [named(method, CALLS[-1], seed) for seed in SEEDS for method in METHODS if method != SLOW]
+    return [*own, *few, *thousand, *fifty]
 
 
 def large(run, digits):
