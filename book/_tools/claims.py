@@ -392,6 +392,65 @@ def parameters(recipe, expected):
     return measured
 
 
+DIGITS = "8×8 digits, a small U-Net"
+FEW = 20
+
+
+def by_rules(*rules):
+    """The distances of the samples that a set of the rules of 2020 makes."""
+    return [run["distance"] for run in load("five_rules")["runs"] if run["rules"] == list(rules)]
+
+
+def beside_2019(*rules, steadier=False):
+    """Whether a set of the rules of 2020 brings each seed below every seed of 2019, and the seeds together."""
+
+    def measured():
+        before, after = by_rules(), by_rules(*rules)
+        number = f"Frechet distance {spread(after)}, by the choices of 2019 {spread(before)}"
+        holds = max(after) < min(before) and (not steadier or statistics.stdev(after) < statistics.stdev(before))
+        return Measured(number, holds, "five_rules", DIGITS)
+
+    return measured
+
+
+def at_calls(network, method, calls):
+    """The distance of each seed's samples by a method that was given so many calls; one may be left over."""
+    return {
+        run["seed"]: run["feature_distance"]
+        for run in load("few_steps")["runs"]
+        if run.get("network") == network and run["method"] == method and run["calls"] in (calls, calls - 1)
+    }
+
+
+def better_of(method, other, calls=FEW, network="mnist_small_wide", stand_in=WIDE):
+    """Whether a method's samples are nearer to the data than another's at equal calls, seed by seed."""
+
+    def measured():
+        ours, theirs = (at_calls(network, name, calls) for name in (method, other))
+        number = (
+            f"Frechet distance at {calls} calls {spread(list(ours.values()), 1)} by {method}, "
+            f"{spread(list(theirs.values()), 1)} by {other}"
+        )
+        return Measured(number, all(ours[seed] < theirs[seed] for seed in ours), "few_steps", stand_in)
+
+    return measured
+
+
+def trained_better(form, other):
+    """Whether a network trained in one form, with its own weight, beats one in another form, seed by seed."""
+
+    def measured():
+        ours, theirs = (
+            [run["pixel_distance"] for run in load("one_family")["runs"] if run["form"] == run.get("weight") == name]
+            for name in (form, other)
+        )
+        number = f"Frechet distance in pixels {spread(ours)}, of the network that predicts the {other} {spread(theirs)}"
+        holds = all(a < b for a, b in zip(ours, theirs, strict=True))
+        return Measured(number, holds, "one_family", DIGITS)
+
+    return measured
+
+
 CLAIMS = {
     "Estimating scores, and walking along them": [
         Claim(
@@ -745,6 +804,59 @@ CLAIMS = {
     ],
 }
 """The claims by chapter of the ledger."""
+
+
+LATER = {
+    "Song and Ermon (2020)": [
+        Claim(
+            "Sec. 5",
+            "The five techniques together improve the samples.",
+            "21_better_ladders",
+            beside_2019(1, 2, 3, 4, 5),
+        ),
+        Claim(
+            "Technique 1",
+            "A first level as large as the largest distance of two data points improves the samples.",
+            "21_better_ladders",
+            beside_2019(1),
+        ),
+        Claim(
+            "Technique 5",
+            "The average of the weights improves the samples, and makes them depend less on when training ends.",
+            "21_better_ladders",
+            beside_2019(5, steadier=True),
+        ),
+    ],
+    "Song et al. (2021)": [
+        Claim(
+            "Sec. 4.3",
+            "With few calls, the probability-flow ODE makes better samples than the reverse SDE.",
+            "24_few_steps",
+            better_of("Heun", "reverse SDE"),
+        ),
+        Claim(
+            "Table 1",
+            "A predictor with a corrector makes better samples than the predictor alone at the same cost.",
+            "22_ladders_to_equations",
+            better_of("predictor-corrector", "reverse SDE"),
+        ),
+    ],
+    "Karras et al. (2022)": [
+        Claim(
+            "Fig. 2",
+            "Heun's method needs fewer calls than Euler's.",
+            "24_few_steps",
+            better_of("Heun", "Euler (DDIM)"),
+        ),
+        Claim(
+            "Table 2",
+            "A network with their preconditioning and loss weight learns better than one that predicts the noise.",
+            "25_one_family",
+            trained_better("edm", "noise"),
+        ),
+    ],
+}
+"""What three later papers claim, by paper; they are no part of the reproduction's count."""
 
 
 def measure(claim):

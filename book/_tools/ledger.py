@@ -10,16 +10,16 @@ import sys
 from collections import Counter
 
 from chapters import BOOK, command_line, say, use_utf8
-from claims import CLAIMS, load, measure, verdict
+from claims import CLAIMS, LATER, load, measure, verdict
 
 PAGE = BOOK / "20_the_ledger.md"
 BEGIN, END = "<!-- the ledger begins: written by book/_tools/ledger.py -->", "<!-- the ledger ends -->"
 VERDICTS = ("reproduced", "partly", "not", "not run yet")
 
 
-def entries():
+def entries(parts=CLAIMS):
     """(part, claim, what was measured or None, verdict) of each claim."""
-    for part, claims in CLAIMS.items():
+    for part, claims in parts.items():
         for claim in claims:
             measured = measure(claim)
             yield part, claim, measured, verdict(measured)
@@ -42,12 +42,12 @@ def source(claim, measured):
     return "; ".join(told)
 
 
-def table(title, rows):
-    """The claims of one verdict, in the order of the paper's subjects."""
-    lines = [f"### {title}", "", "| subject | where | the claim | our number | made by |", "|---|---|---|---|---|"]
+def table(title, rows, told_each=False, subject="subject"):
+    """Claims in the order of their subjects, each with its verdict where the title does not tell it."""
+    lines = [f"### {title}", "", f"| {subject} | where | the claim | our number | made by |", "|---|---|---|---|---|"]
     for part, claim, measured, word in rows:
         says = f"{claim.says} [Chapter]({claim.chapter}.md)"
-        number = f"{numbered(measured)}{'' if not claim.is_identity else f', **{word}**'}"
+        number = f"{numbered(measured)}{f', **{word}**' if told_each else ''}"
         lines.append(f"| {part} | {claim.where} | {says} | {number} | {source(claim, measured)} |")
     return lines
 
@@ -89,8 +89,8 @@ TITLES = {
 
 
 def written():
-    """The ledger, as it stands between the marks: experiments by their verdict, then identities and counts."""
-    rows = list(entries())
+    """The ledger, as it stands between the marks: experiments by their verdict, then identities, then later papers."""
+    rows, later = list(entries()), list(entries(LATER))
     experiments = [row for row in rows if not row[1].is_identity]
     identities = [row for row in rows if row[1].is_identity]
     counts = Counter(word for *_, word in experiments)
@@ -101,8 +101,9 @@ def written():
     for word in VERDICTS:
         if found := [row for row in experiments if row[3] == word]:
             blocks.append(table(TITLES[word], found))
-    blocks.append(table("Identities and counts", identities))
-    blocks.append(origins(sorted({measured.result for _, _, measured, _ in rows if measured is not None})))
+    blocks.append(table("Identities and counts", identities, told_each=True))
+    blocks.append(table("After the paper", later, told_each=True, subject="paper"))
+    blocks.append(origins(sorted({measured.result for _, _, measured, _ in rows + later if measured is not None})))
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
