@@ -276,10 +276,10 @@ def check_every(checkpoint_every: int, quality: Quality | None) -> None:
 
 def check_images(recipe: Recipe, images: Data) -> None:
     """Raise `ValueError` unless a recipe can be trained on the images: of its shape, at least a batch."""
-    objective, known = recipe.objective(), getattr(recipe.network, "num_classes", None)
+    objective = recipe.objective()
     check_data(images, objective=objective)
-    if isinstance(images, LabelledImages) and isinstance(objective, LabelledObjective) and known is not None:
-        check_count("num_classes", known, minimum=int(images.labels.max()) + 1)
+    if isinstance(images, LabelledImages) and isinstance(objective, LabelledObjective) and recipe.classes:
+        check_count("num_classes", len(recipe.classes), minimum=int(images.labels.max()) + 1)
     images = images.images if isinstance(images, LabelledImages) else images
     if isinstance(images, Sized) and not isinstance(images, DataLoader):
         shape = tuple((images[:1] if isinstance(images, Tensor) else examples_of(images[0])[None]).shape[1:])

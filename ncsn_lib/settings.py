@@ -439,6 +439,12 @@ class Recipe(Record):
             raise ValueError(f"the recipe {self.name} is trained for {self.reproduces}; it has no sampler")
         return self.sampling
 
+    @property
+    def classes(self) -> range | None:
+        """The classes that its network can be told, by which it is judged on all of them; None: it knows none."""
+        known = getattr(self.network, "num_classes", None)
+        return None if known is None else range(known)
+
     def calls_per_sample(self) -> int:
         """How often its sampler calls the network."""
         return self.sampler.num_calls(self.noise.num_levels)

@@ -10,13 +10,16 @@ from PIL import Image
 from problems import TINY, Colours, seeded
 from test_cli import fails
 
+from ncsn_lib import sample_run
 from ncsn_lib.checkpoints import load_model
 from ncsn_lib.classifiers import classifier_accuracy, load_classifier
 from ncsn_lib.cli import main
+from ncsn_lib.cli.judging import JudgingOptions, Subject, draw
 from ncsn_lib.data import LabelledImages, load_digits
 from ncsn_lib.metrics import judge_images
 from ncsn_lib.metrics.inception import inception_figures
-from ncsn_lib.recipes import SOURCES
+from ncsn_lib.recipes import DIGITS, MNIST_EDM, SOURCES
+from ncsn_lib.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,22 @@ def test_evaluate_writes_what_the_library_measures(home, capsys):
     }
     assert result["provenance"]["command"] == "python -m ncsn_lib evaluate digits --num 40 --seed 3"
     assert "by_inception" not in result
+
+
+def test_a_network_that_knows_classes_is_judged_on_all_of_them():
+    assert (DIGITS.classes, MNIST_EDM.classes) == (None, range(10))
+    told = []
+
+    class Told(torch.nn.Linear):
+        def forward(self, x, sigma, classes=None):
+            told.append(classes.tolist())
+            return -x / sigma.view(-1, 1, 1, 1)
+
+    subject = Subject(Run(Told(1, 1), MNIST_EDM, 0), "mnist", (1, 28, 28), {"num_images": 12})
+    images = draw(subject, JudgingOptions(batch_size=7, seed=4), "evaluate")
+    assert told[0] == [0, 1, 2, 3, 4, 5, 6]
+    assert told[-1] == [7, 8, 9, 0, 1]
+    torch.testing.assert_close(images, sample_run(subject.source, 12, classes=range(10), seed=4))
 
 
 def test_evaluate_given_images_in_three_forms(home, capsys):

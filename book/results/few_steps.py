@@ -116,16 +116,10 @@ def judge(images, references):
     )
 
 
-def knows_classes(run):
-    """Whether the network was told the classes; it then samples all ten, in turn."""
-    return getattr(run.recipe.network, "num_classes", None) is not None
-
-
 def measure(run, method, seed, references, num=NUM, **how):
     """One row: the images' judgement, how often the network was called, and the seconds."""
     begun, seen = time.perf_counter(), []
-    classes = range(10) if knows_classes(run) else None
-    images = sample_run(run, num, seed=seed, classes=classes, bfloat16=True, callback=seen.append)
+    images = sample_run(run, num, seed=seed, classes=run.recipe.classes, bfloat16=True, callback=seen.append)
     row = {"network": run.recipe.name, "method": method, "seed": seed, "calls": sum(seen) // num, **how}
     return row | judge(images, references) | {"seconds": round(time.perf_counter() - begun, 1)}
 
@@ -174,7 +168,7 @@ def main():
         if not path.exists():
             continue
         run = load_run(path)
-        for piece, find in (large(run, digits) if knows_classes(run) else []) + pieces(run, digits):
+        for piece, find in (large(run, digits) if run.recipe.classes else []) + pieces(run, digits):
             done = RESULTS.parents[1] / "runs" / "few_steps" / name / f"{piece}.json"
             if not done.exists():
                 write_result(done, find())

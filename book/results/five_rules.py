@@ -30,7 +30,7 @@ SEEDS, NUM, CALLS = (0, 1, 2), 898, 200
 PIXELS, SIGMA_MIN = 64, 0.01
 EPS_2019, RATIO_2019 = 4e-5, 100 ** (1 / 9)
 EVERY = frozenset({1, 2, 3, 4, 5})
-SETTINGS = [frozenset(), *[frozenset({rule}) for rule in EVERY], EVERY, *[EVERY - {rule} for rule in (1, 2, 3, 4)]]
+SETTINGS = [frozenset(), *[frozenset({rule}) for rule in EVERY], EVERY, *[EVERY - {rule} for rule in EVERY]]
 
 
 class Told(RawUNet):

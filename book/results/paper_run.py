@@ -209,7 +209,7 @@ class PaperRun:
         self.judges, self.train_images = judges, train_images
         order = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(options.seed))
         self.test_images = test_images[order]
-        self.calls = run.recipe.calls_per_sample()
+        self.calls, self.classes = run.recipe.calls_per_sample(), run.recipe.classes
         self.how = dataclasses.asdict(run.recipe.sampling) | options.sampling()
         self.judge = {name: fingerprint(judge) for name, judge in judges.items()}
         self.judge |= {"train": len(train_images), "test": len(test_images)}
@@ -256,7 +256,7 @@ class PaperRun:
     def samples(self):
         """A grid of samples, the first there are, and one of test images."""
         begun = time.perf_counter()
-        images = sample_run(self.run, SHOWN, seed=self.options.seed)
+        images = sample_run(self.run, SHOWN, classes=self.classes, seed=self.options.seed)
         seconds = time.perf_counter() - begun
         self.write("samples", images, 8)
         self.write("real", self.test_images[:SHOWN], 8)
@@ -264,7 +264,7 @@ class PaperRun:
 
     def trajectory(self):
         """Rows of one sample's states, evenly spaced over the sampler's steps."""
-        frames = sample_trajectory(self.run, WAYS, num_frames=FRAMES, seed=self.options.seed)  # (F, N, C, H, W)
+        frames = self.frames(WAYS)
         self.write("trajectory", frames.transpose(0, 1).flatten(0, 1), len(frames))
         return {"num": WAYS, "calls": np.linspace(0, self.calls, len(frames)).round().astype(int).tolist()}
 
@@ -287,12 +287,16 @@ class PaperRun:
 
     def emergence(self):
         """How much of what the samples become is there on their way: see `resemblance`."""
-        frames = sample_trajectory(self.run, SHOWN, num_frames=FRAMES, seed=self.options.seed)
-        return {"num": SHOWN, "resemblance": [round(value, 4) for value in resemblance(frames)]}
+        return {"num": SHOWN, "resemblance": [round(value, 4) for value in resemblance(self.frames(SHOWN))]}
+
+    def frames(self, num):
+        """(F, N, C, H, W) states of samples, evenly spaced over the sampler's steps."""
+        how = {"num_frames": FRAMES, "classes": self.classes, "seed": self.options.seed}
+        return sample_trajectory(self.run, num, **how)
 
     def neighbours(self):
         """Rows of a sample, its nearest training images in pixels, and those in features where there are any."""
-        images = sample_run(self.run, WAYS, seed=self.options.seed).clamp(0, 1)
+        images = sample_run(self.run, WAYS, classes=self.classes, seed=self.options.seed).clamp(0, 1)
         pixels, by_pixels = nearest_neighbours(images, self.train_images, NEIGHBOURS)
         rows, found = [images[:, None], self.train_images[by_pixels]], {"k": NEIGHBOURS, "in_pixels": pixels.tolist()}
         for judge in self.judges:
@@ -331,7 +335,7 @@ class PaperRun:
     def many(self):
         """(N, C, H, W) the samples that are judged, drawn where they are not in the run's folder yet."""
         shards = self.folder / f"judged-{fingerprint(self.run.network)[:12]}-{short_hash(self.how)}"
-        paths = sample_to_shards(self.run, self.options.num, shards, **self.options.sampling())
+        paths = sample_to_shards(self.run, self.options.num, shards, classes=self.classes, **self.options.sampling())
         return unit_images(torch.cat([torch.from_numpy(np.load(path)) for path in paths]))
 
     def judged_many(self):
@@ -377,7 +381,7 @@ class PaperRun:
             depends = {"network": fingerprint(run.network), "sampling": self.how, "num": num, **self.judge}
 
             def drawn(run=run):
-                return distance(sample_run(run, num, **self.options.sampling()))
+                return distance(sample_run(run, num, classes=self.classes, **self.options.sampling()))
 
             rows.append({"step": run.step} | self.measured.part(f"along, step {run.step}", depends, drawn))
         few = self.test_images[:num]

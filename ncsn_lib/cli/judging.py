@@ -94,8 +94,8 @@ def draw(subject: Subject, options: JudgingOptions, title: str) -> Tensor:
     if isinstance(source, Tensor):
         return source
     with Progress(title, num * source.recipe.calls_per_sample(), "calls") as progress:
-        update, batch_size = progress.update, options.batch_size
-        return sample_run(source, num, seed=options.seed, batch_size=batch_size, callback=update)
+        update, batch_size, classes = progress.update, options.batch_size, source.recipe.classes
+        return sample_run(source, num, classes=classes, seed=options.seed, batch_size=batch_size, callback=update)
 
 
 def find_references(options: JudgingOptions, subject: Subject, split: str | None) -> References:

@@ -52,7 +52,7 @@ def quick_distance(
 
     def measure(run: Run) -> float:
         try:
-            return frechet_distance(features(sample_run(run, NUM_SAMPLES)), references)
+            return frechet_distance(features(sample_run(run, NUM_SAMPLES, classes=run.recipe.classes)), references)
         except NonFiniteSamplesError:  # a network that has only begun to learn
             return math.inf
 

@@ -186,7 +186,8 @@ def _write_grid(recipe: Recipe, folder: Path, state: TrainingState) -> None:
     """Draw a grid of samples in the run's folder; where that fails, training goes on."""
     out = folder / f"samples-{state.step:08d}.png"
     try:
-        write_images(sample_run(Run(state.ema.module.eval(), recipe, state.step), GRID), out)
+        run = Run(state.ema.module.eval(), recipe, state.step)
+        write_images(sample_run(run, GRID, classes=recipe.classes), out)
     except (NonFiniteSamplesError, OSError) as error:
         warnings.warn(f"{out} was not written ({reason_of(error)}); training goes on", stacklevel=2)
 
