@@ -441,7 +441,7 @@ class Recipe(Record):
 
     @property
     def classes(self) -> range | None:
-        """The classes that its network can be told, by which it is judged on all of them; None: it knows none."""
+        """The classes that its network can be told, on all of which it is judged, or None where it knows none."""
         known = getattr(self.network, "num_classes", None)
         return None if known is None else range(known)
 

@@ -23,7 +23,7 @@ CLOSE = {"rtol": 2e-4, "atol": 2e-4}  # diffusers computes its levels and steps 
 
 @pytest.fixture(scope="module")
 def diffusers():
-    """The package; where NCSN_DIFFUSERS is set it has to be there."""
+    """The package."""
     return pytest.importorskip("diffusers", reason="diffusers is not installed: pip install -e .[diffusers]")
 
 

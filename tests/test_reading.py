@@ -1,5 +1,6 @@
 """What makes pages easy to read: code that folds and hides, tables on a phone, paper, front page, search, the PDF."""
 
+import gzip
 import re
 import runpy
 import subprocess
@@ -8,6 +9,7 @@ import tomllib
 
 import pytest
 from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
 from lab_pages import ROOT, browser, check_with_axe, new_context
 
 BOOK = ROOT / "book"
@@ -154,6 +156,89 @@ def test_paper_is_light_and_shows_what_is_to_be_read(visit, scheme):
     assert page.locator(".exercise:visible").count() > 5
     page.emulate_media(media="screen", color_scheme=scheme)
     page.wait_for_function(f"() => document.documentElement.dataset.theme === '{scheme}'")
+
+
+FIRST_VIEW = 1e6
+"""Bytes, as a server sends them, that a phone fetches before its reader scrolls or touches anything."""
+
+
+def sent(response):
+    """The bytes of a response: text is sent compressed, pictures and fonts are already."""
+    body = response.body()
+    return len(body) if response.url.split("?")[0].endswith((".png", ".woff", ".woff2")) else len(gzip.compress(body))
+
+
+@BUILT
+@pytest.mark.parametrize(
+    "name",
+    [
+        "intro",
+        "00_five_minutes",
+        "01_score_functions",
+        "04_denoising_score_matching",
+        "13_mnist",
+        "20_the_ledger",
+        "24_few_steps",
+    ],
+)
+def test_the_first_view_on_a_phone_is_light(chromium, address, name):
+    context = new_context(chromium, viewport=browser.PHONE, device_scale_factor=3)
+    page, answers = context.new_page(), []
+    page.on("response", lambda response: answers.append(response))
+    page.goto(f"{address}/book/{name}.html", wait_until="networkidle")
+    browser.rest(page)
+    sizes = {response.url.rsplit("/", 1)[1]: sent(response) for response in answers}
+    assert sum(sizes.values()) <= FIRST_VIEW, sorted(sizes.items(), key=lambda pair: -pair[1])[:6]
+    context.close()
+
+
+@BUILT
+def test_an_animation_begins_when_it_is_near(visit):
+    page = visit("book/13_mnist")
+    browser.reveal(page)
+    players = page.locator(".animation")
+    sliders = page.locator(".anim-slider").all()
+    names = [slider.get_attribute("id").replace("_anim_slider", "anim") for slider in sliders]
+    assert len(names) == players.count() > 0
+    assert page.evaluate("names => names.filter(name => name in window)", names) == []
+    for name, player in zip(names, players.all(), strict=True):
+        player.scroll_into_view_if_needed()
+        page.wait_for_function("name => name in window", arg=name)
+        first = player.locator("img").get_attribute("src")
+        player.get_by_role("button", name="Next frame").click()
+        assert player.locator("img").get_attribute("src") != first
+
+
+@BUILT
+def test_a_slider_lives_when_it_is_near_and_until_then_its_picture_stands(chromium, address):
+    context = new_context(chromium, viewport=browser.PHONE)
+    page = context.new_page()
+    page.goto(f"{address}/book/24_few_steps.html", wait_until="networkidle")
+    still = page.locator(".still img:visible")
+    assert page.locator(".widget-subarea").count() == 0
+    assert still.count() == 1
+    picture = still.get_attribute("src")
+    still.scroll_into_view_if_needed()
+    page.wait_for_selector(".widget-subarea .noUi-handle")
+    assert still.count() == 0
+    assert page.locator(".widget-subarea img:visible").get_attribute("src") == picture
+    context.close()
+
+
+ICONS = {"bars": 0xF0C9, "magnifying-glass": 0xF002, "sun": 0xF185, "moon": 0xF186, "circle-half-stroke": 0xF042}
+OF_STYLES = {"lightbulb": 0xF0EB, "triangle-exclamation": 0xF071, "circle-info": 0xF05A, "chevron-down": 0xF107}
+
+
+@BUILT
+def test_the_icon_font_holds_what_is_shown_and_little_else():
+    (path,) = HTML.glob("_static/vendor/fontawesome/*/webfonts/fa-solid-900.woff")
+    held = set(TTFont(path).getBestCmap())
+    assert held >= set((ICONS | OF_STYLES).values())
+    assert len(held) < 60
+    assert not list(HTML.glob("_static/vendor/fontawesome/**/*.js"))
+    page = (HTML / "book" / "intro.html").read_text(encoding="utf-8")
+    assert all(f"fa-{name}" in page for name in ICONS)
+    assert not re.search(r"fontawesome/[^\"]*\.(js|woff2)", page)
 
 
 @BUILT

@@ -1,16 +1,19 @@
 """Sphinx extension: the directive `cards`, which shows the chapters as cards, part by part, as the contents have them.
 
-A card has the chapter's title, the question that it answers (book/course.toml) and its first figure.
+A card has the chapter's title, the question that it answers (book/course.toml) and the top of its first figure, small.
 """
 
 import tomllib
 from pathlib import Path
 
 from docutils import nodes
+from PIL import Image
 from questions import make
 from sphinx.util.docutils import SphinxDirective
 
 COURSE = Path(__file__).resolve().parents[1] / "course.toml"
+SMALL = (640, 420)
+"""Pixels of a picture on a card, in width and height."""
 
 
 class cards(nodes.General, nodes.Element):
@@ -26,20 +29,32 @@ class Cards(SphinxDirective):
         return [cards()]
 
 
-def first_figure(app, name):
-    """The pictures of a chapter's first figure, a light and a dark one where it has twins."""
+def thumbnail(app, here, image):
+    """Let the picture of a figure be that of a card: its top, small, in a file of its own."""
+    source = Path(app.srcdir, image["uri"])
+    small = source.with_name(f"{source.stem}-small.webp")
+    with Image.open(source) as picture:
+        width, height = SMALL[0], round(SMALL[0] * picture.height / picture.width)
+        picture.convert("RGBA").resize((width, height)).crop((0, 0, width, min(height, SMALL[1]))).save(small)
+    image["uri"] = small.relative_to(app.srcdir).as_posix()
+    image["candidates"] = {"*": image["uri"]}
+    image["loading"] = "lazy"
+    app.env.images.add_file(here, image["uri"])
+    return image
+
+
+def first_figure(app, here, name):
+    """The pictures of a chapter's first figure for its card, a light and a dark one where it has twins."""
     figure = next(app.env.get_doctree(name).findall(nodes.figure), None)
-    found = [] if figure is None else [image.deepcopy() for image in figure.findall(nodes.image)]
-    for image in found:
-        image["loading"] = "lazy"
-    return found
+    images = [] if figure is None else figure.findall(nodes.image)
+    return [thumbnail(app, here, image.deepcopy()) for image in images]
 
 
 def card(app, here, name, question):
     """A chapter's card."""
     title = make("a", nodes.Text(app.env.titles[name].astext()), href=app.builder.get_relative_uri(here, name))
     words = make("div", make("p", title, class_="title"), make("p", nodes.Text(question)))
-    return make("li", make("div", *first_figure(app, name), class_="thumbnail"), words, class_="card-of-chapter")
+    return make("li", make("div", *first_figure(app, here, name), class_="thumbnail"), words, class_="card-of-chapter")
 
 
 def put_cards(app, doctree, docname):

@@ -110,6 +110,13 @@ def settle(page, patience=PATIENCE):
             await document.fonts.ready;
             if (window.MathJax && window.MathJax.startup) await window.MathJax.startup.promise;
             const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
+            const [left, top] = [scrollX, scrollY];
+            for (const view of views) { // a slider begins to live near the window
+              view.parentElement.scrollIntoView({ behavior: "instant" });
+              await new Promise(requestAnimationFrame);
+              await wait(0);
+            }
+            scrollTo({ left, top, behavior: "instant" });
             const alive = () => document.querySelectorAll(".widget-subarea > .jupyter-widgets").length;
             const labs = () => document.querySelectorAll("[data-lab]:not(:has(> .ncsn-lab))").length;
             while ((alive() < views.length || labs()) && performance.now() < end) await wait(20);
