@@ -200,7 +200,7 @@ def multistep(x, denoised, before, sigmas):
             "back": Wrong("you extrapolate backwards, towards the level before.", {"sign": -1}),
             "variance": Wrong("the state keeps the ratio of the sigmas, not of their squares.", {"kept": 4}),
         },
-        hint="First extrapolate the denoised data to the middle of the step; then take the step as if they were constant.",
+        hint="Extrapolate the denoised data to the middle of the step; then step as if they were constant.",
         example=(
             "for levels 4, 2, 1, where each step has the same length",
             {
