@@ -97,7 +97,7 @@ ENTRIES: tuple[Exercise | Question, ...] = (
         minutes=10,
         stub='''
 def largest_eps(sigmas, spread):
-    """sigmas (L,) falling, spread the data's own standard deviation, a number: the limit of eps, a scalar."""
+    """sigmas (L,) decreasing, spread the data's standard deviation, a number: the limit of eps, a scalar."""
     raise NotImplementedError
 ''',
         oracle=largest_eps,

@@ -139,7 +139,7 @@ ENTRIES: tuple[Exercise | Question, ...] = (
         minutes=15,
         stub='''
 def anneal(score_fn, x, sigmas, eps, num_steps, noise):
-    """score_fn(x, sigma (B,)), x (B, *D), sigmas (L,) falling, noise (L * num_steps, B, *D): the samples, (B, *D)."""
+    """score_fn(x, sigma (B,)), x (B, *D), sigmas (L,) decreasing, noise (L * num_steps, B, *D): samples, (B, *D)."""
     raise NotImplementedError
 ''',
         oracle=anneal,
@@ -208,7 +208,7 @@ def noise_carried(sigmas, h, num_steps, start):
         minutes=10,
         stub='''
 def consistent_move(x, score, sigma, next_sigma, eta, noise):
-    """x, score, noise (B, *D); a part eta of the noise is taken away: the states at next_sigma, (B, *D)."""
+    """x, score, noise (B, *D); eta the fraction of the noise that is removed: the states at next_sigma, (B, *D)."""
     raise NotImplementedError
 ''',
         oracle=consistent_move,

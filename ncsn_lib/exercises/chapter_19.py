@@ -95,7 +95,7 @@ def seeds_needed(relative, difference):
         minutes=10,
         stub='''
 def weights_of_steps(betas):
-    """betas (T,) the decay at each step; the first step sets the average: the weights of the steps, (T,), sum 1."""
+    """betas (T,) the decay at each step; the average starts at the first step: its weights, (T,), with sum 1."""
     raise NotImplementedError
 ''',
         oracle=weights_of_steps,
@@ -105,7 +105,7 @@ def weights_of_steps(betas):
             "later": Wrong(
                 "you leave out that each later step shrinks what was there before.", {"later": False, "first": False}
             ),
-            "first": Wrong("your weights do not sum to 1: the first step sets the average.", {"first": False}),
+            "first": Wrong("your weights do not sum to 1: the average starts at the first step.", {"first": False}),
             "late": Wrong("each step shrinks what was there before it, not itself.", {"late": True}),
             "reverse": Wrong("your weights run backwards in time.", {"reverse": True}),
         },

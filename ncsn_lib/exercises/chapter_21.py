@@ -59,12 +59,12 @@ ENTRIES: tuple[Exercise | Question, ...] = (
     Exercise(
         id="ladders-bound",
         chapter=CHAPTER,
-        goal="Return the bound on how much of a noisy example another example can claim.",
+        goal="Return the bound on the expected weight of another example in the score.",
         grade="check",
         minutes=5,
         stub='''
 def share_bound(x, y, sigma):
-    """x (D,) and y (D,) two examples, sigma the noise: the bound of Technique 1 on the expected share, a scalar."""
+    """x (D,) and y (D,) two examples, sigma the noise level: the bound on the expected weight of y near x, a scalar."""
     raise NotImplementedError
 ''',
         oracle=share_bound,
@@ -76,7 +76,7 @@ def share_bound(x, y, sigma):
             "four": Wrong(
                 "each density enters with the power one half: that halves the exponent once more.", {"eighth": 4.0}
             ),
-            "half": Wrong("you leave out the half: two examples at one place share evenly.", {"half": 1.0}),
+            "half": Wrong("you leave out the half: examples that coincide have the weight 1/2 each.", {"half": 1.0}),
         },
         hint="It is half the overlap of two Gaussians: the integral of the root of their product.",
         example=(
@@ -91,12 +91,12 @@ def share_bound(x, y, sigma):
     Exercise(
         id="ladders-average",
         chapter=CHAPTER,
-        goal="Return what an average of the weights leaves of the variance of their noise.",
+        goal="Return the fraction of the variance of a weight's noise that is left in its average.",
         grade="modify",
         minutes=10,
         stub='''
 def noise_left(kept, decay):
-    """kept is what a step keeps of the last one's noise, decay the average's: its variance over a step's, a number."""
+    """kept the fraction of its deviation that a weight keeps per step, decay the average's: the ratio of variances."""
     raise NotImplementedError
 ''',
         oracle=noise_left,
@@ -115,14 +115,14 @@ def noise_left(kept, decay):
     Question(
         id="ladders-count",
         chapter=CHAPTER,
-        goal="How many levels does Technique 2 ask for from 90 to 0.01, for images of 3 x 64 x 64?",
+        goal="How many levels does rule 2 ask for from 90 to 0.01, for images of 3 x 64 x 64?",
         grade="check",
         minutes=2,
         key=lambda: suggest_num_levels(90.0, 0.01, 3 * 64 * 64),
         wrong={
             suggest_num_levels(90.0, 0.01, 64 * 64): "that is for one channel; a colour image has three.",
             suggest_num_levels(90.0, 0.01, 3 * 32 * 32): "that is for images of half the side.",
-            18: "that is the ladder of 2019, going on with its ratio of 1.67.",
+            19: "that is the ladder of 2019, continued at its ratio of 1.67.",
         },
         hint="Call `suggest_num_levels`, with D the number of all values of an image.",
     ),

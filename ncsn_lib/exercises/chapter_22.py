@@ -80,11 +80,11 @@ def reverse_step(x, score, sigma, following, noise):
         twin=reverse_step_of_the_library,
         cases=step_cases,
         wrong={
-            "half": Wrong("that is the drift of a Langevin step, which follows no change of level.", {"drift": 0.5}),
+            "half": Wrong("that is the drift of a Langevin step, which stays at its level.", {"drift": 0.5}),
             "levels": Wrong("variances add, not standard deviations: v is a difference of squares.", {"power": 1}),
             "root": Wrong("your noise has the wrong size: its variance is v, not v squared.", {"root": 1.0}),
         },
-        hint="With v the difference of the two variances, the drift is v times the score and the noise has variance v.",
+        hint="How does the reverse step differ from a Langevin step whose noise has the variance that is removed?",
         example=(
             "from x = 3 with score -1, from level 2 to 1, with the draw 1",
             {"x": rows(3.0), "score": rows(-1.0), "sigma": 2.0, "following": 1.0, "noise": rows(1.0)},
@@ -93,7 +93,7 @@ def reverse_step(x, score, sigma, following, noise):
     Exercise(
         id="equations-levels",
         chapter=CHAPTER,
-        goal="Return the noise levels of a variance-preserving chain, in the letters of this book.",
+        goal="Return the noise levels of a variance-preserving chain, in the notation of this book.",
         grade="modify",
         minutes=10,
         stub='''
@@ -106,20 +106,20 @@ def levels_of(betas):
         cases=vp_cases,
         wrong={
             "first": Wrong(
-                "you look at each step alone; what is left of the data shrinks at every one.", {"first": True}
+                "you look at each step alone; the fraction that is data shrinks at every step.", {"first": True}
             ),
             "root": Wrong("those are variances; a level is a standard deviation.", {"root": False}),
             "over": Wrong(
-                "that is the noise of the shrunken state; divide by what is left of the data.", {"over": False}
+                "that is the noise of the shrunken state; divide by the fraction that is data.", {"over": False}
             ),
         },
-        hint="What is left of the data's variance is a product over the steps; the rest of the unit variance is noise.",
+        hint="The fraction of the variance that is data is a product over the steps; the rest is noise.",
         example=("for a single step of 0.5", {"betas": vector(0.5)}),
     ),
     Question(
         id="equations-lag",
         chapter=CHAPTER,
-        goal="How many times the change of variance must a Langevin step be, for a tenth too much variance?",
+        goal="How many times the change of variance must a Langevin step be, for a variance that is 10 % too large?",
         grade="check",
         minutes=2,
         key=lambda: 11.0,
@@ -128,6 +128,6 @@ def levels_of(betas):
             1.1: "at 1.1 it carries eleven times the variance.",
             1.0 / (1 - 1.1**-2): "that leaves a tenth too much in the standard deviation.",
         },
-        hint="Solve c / (c - 1) = 1.1 for c.",
+        hint="The chapter gives the variance of a chain that lags behind its ladder, as a function of c.",
     ),
 )

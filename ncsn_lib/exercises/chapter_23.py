@@ -111,7 +111,7 @@ def volume_change(std, dim, sigma_min, sigma_max):
     Question(
         id="likelihood-floor",
         chapter=CHAPTER,
-        goal="Below how many bits per dimension can no model of 256 grey values with noise of 0.005 come?",
+        goal="What is the least number of bits per dimension for 256 grey values with noise of 0.005?",
         grade="check",
         minutes=2,
         key=lambda: math.log2(256 * 0.005 * math.sqrt(2 * math.pi)),

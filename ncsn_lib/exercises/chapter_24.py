@@ -133,7 +133,7 @@ ENTRIES: tuple[Exercise | Question, ...] = (
         minutes=5,
         stub='''
 def measured_order(steps, errors):
-    """steps (N,) numbers of steps, errors (N,) of the end: the order, a scalar."""
+    """steps (N,) numbers of steps, errors (N,) at the end of the path: the order, a scalar."""
     raise NotImplementedError
 ''',
         oracle=measured_order,
@@ -166,7 +166,7 @@ def heun_step(score_fn, x, sigma, following):
             "sum": Wrong("you add the two slopes; the step takes their mean.", {"half": 1.0}),
             "told": Wrong("the second slope asks the score at the next level.", {"asked_at": "this"}),
             "scaled": Wrong("the second slope is minus the next sigma times the score there.", {"scaled_by": "this"}),
-            "twice": Wrong("the mean slope moves the state that the step began with.", {"twice": True}),
+            "twice": Wrong("the mean slope moves the state from which the step began.", {"twice": True}),
             "uphill": Wrong("the slope in sigma is minus sigma times the score.", {"sign": 1}),
         },
         hint="Take Euler's step, ask for the slope where it ends, and go back to take the mean of the two.",
@@ -200,7 +200,7 @@ def multistep(x, denoised, before, sigmas):
             "back": Wrong("you extrapolate backwards, towards the level before.", {"sign": -1}),
             "variance": Wrong("the state keeps the ratio of the sigmas, not of their squares.", {"kept": 4}),
         },
-        hint="First the denoised data in the middle of the step; then mix them with x by the ratio of the sigmas.",
+        hint="Extrapolate the denoised data to the middle of the step; then step as if they were constant.",
         example=(
             "for levels 4, 2, 1, where each step has the same length",
             {

@@ -110,12 +110,12 @@ def velocity_of(denoised, x, sigma):
         twin=velocity_by_library,
         cases=velocity_cases,
         wrong={
-            "unit": Wrong("the noise is unit normal: divide what was taken away by sigma.", {"power": 0}),
+            "unit": Wrong("the noise has unit variance: divide what was removed by sigma.", {"power": 0}),
             "score": Wrong("you divide by the variance, as for a score.", {"power": 2}),
             "sign": Wrong("the velocity leads from the data to the noise.", {"sign": -1}),
-            "noise": Wrong("that is the noise alone; take the data off.", {"with_data": False}),
+            "noise": Wrong("that is the noise alone; subtract the data.", {"with_data": False}),
         },
-        hint="First the noise: what the denoiser took away, in units of sigma.",
+        hint="First find the noise: what the denoiser removed, in units of sigma.",
         example=(
             "for x = 3, denoised to 1, at sigma = 2",
             {"denoised": vector(1.0)[None], "x": vector(3.0)[None], "sigma": vector(2.0)},
@@ -124,7 +124,7 @@ def velocity_of(denoised, x, sigma):
     Exercise(
         id="family-ddim",
         chapter=CHAPTER,
-        goal="Take a step of DDIM in the letters of DDPM.",
+        goal="Take a step of DDIM in the notation of DDPM.",
         grade="modify",
         minutes=10,
         stub='''
@@ -137,7 +137,7 @@ def ddim_step(y, noise, alpha_bar, following):
         cases=ddim_cases,
         wrong={
             "scale": Wrong("the clean data are scaled by sqrt(alpha_bar) in y: divide by it.", {"divide": False}),
-            "roots": Wrong("alpha_bar counts variances: the coefficients are roots.", {"roots": 1.0}),
+            "roots": Wrong("alpha_bar is a fraction of the variance: the coefficients are roots.", {"roots": 1.0}),
             "old": Wrong("the noise has the coefficient of the following level.", {"told": "this"}),
             "clean": Wrong("the state at the following level holds noise, too.", {"keep": False}),
         },
@@ -167,12 +167,12 @@ def v_weight(sigma):
         twin=weight_by_losses,
         cases=weight_cases,
         wrong={
-            "noise": Wrong("that weighs the error of the noise; the score's is another one.", {"noise": 0}),
+            "noise": Wrong("that is the weight for the error of the noise, not of the score.", {"noise": 0}),
             "once": Wrong("the score's error is the noise's over sigma, and the loss squares it.", {"noise": 1}),
             "root": Wrong("a loss is a squared error: the factor of the error counts twice.", {"root": True}),
             "flow": Wrong("that is flow matching's velocity.", {"form": "velocity"}),
         },
-        hint="Write the error of v as a multiple of the noise's error, by inserting that of the data.",
+        hint="Write the error of v as a multiple of the error of the noise: the error of the data is one, too.",
         example=("at sigma = 1", {"sigma": vector(1.0)}),
     ),
 )

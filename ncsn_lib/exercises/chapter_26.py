@@ -163,7 +163,7 @@ def implied_variance_of(v, v_class, weight, sigma):
         twin=implied_by_slopes,
         cases=implied_cases,
         wrong={
-            "noisy": Wrong("that is the variance with noise; take the noise's off.", {"minus": False}),
+            "noisy": Wrong("that is the variance with noise; subtract that of the noise.", {"minus": False}),
             "variances": Wrong("guidance mixes scores, so inverse variances, not variances.", {"inverse": False}),
             "sigma": Wrong("variances add, not standard deviations: sigma is squared.", {"square": 1}),
             "swapped": Wrong("the weight belongs to the class, the rest to all data.", {"swapped": True}),
@@ -189,9 +189,9 @@ def measurement_term(denoised, jacobian, A, y, r, noise_std):
         twin=measured_by_autograd,
         cases=measured_cases,
         wrong={
-            "noise": Wrong("the covariance holds the noise's variance, not its standard deviation.", {"power": 1}),
+            "noise": Wrong("the covariance contains the noise's variance, not its standard deviation.", {"power": 1}),
             "through": Wrong("the uncertainty of the data passes through A: r A A', not r I.", {"through": False}),
-            "turned": Wrong("a gradient takes the transposed Jacobian.", {"turned": False}),
+            "turned": Wrong("the chain rule for a gradient has the transposed Jacobian.", {"turned": False}),
             "jacobian": Wrong(
                 "the denoised data depend on x: the chain rule has a Jacobian.", {"with_jacobian": False}
             ),
