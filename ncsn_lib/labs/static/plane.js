@@ -121,7 +121,7 @@ export class Plane {
     const { context } = this;
     const radius = this.dot.width;
     [context.strokeStyle, context.lineJoin] = [this.colours.accent, "round"];
-    context.lineWidth = Math.max(1.5, this.canvas.width / 260);
+    context.lineWidth = Math.max(1.5, this.canvas.width / 180);
     context.beginPath();
     for (let i = 0; i < trace[0].length; i += 2) {
       const at = trace.map((points) => [this.across(points[i]), this.down(points[i + 1])]);

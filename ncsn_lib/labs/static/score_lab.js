@@ -56,7 +56,7 @@ const TASKS = [
   },
   {
     title: "One start, two runs",
-    values: { ...FIG_3, samplers: "equations", num_levels: 30, sigma_min: 0.1 },
+    values: { ...FIG_3, samplers: "equations", stds: [1.5, 1.5], num_levels: 30, sigma_max: 14, sigma_min: 0.1, seed: 30 },
     words:
       "Each start is run twice. In which panel do the two runs end at different places? The shares are nearly exact in both panels: " +
       "how can that be? Then lower the levels L to 4: in which panel are the shares off by more?",
@@ -106,7 +106,7 @@ const START = 8; // chains start in the square [-8, 8]^2, as in the paper's toy 
 const MOST_MODES = 6;
 const LOST = 4; // a chain farther out than so many windows counts as lost
 const FRAME_MS = 24; // what a frame may spend on steps when it hurries
-const TRACED = 6; // chains whose paths are drawn: two runs from each of three starts
+const TRACED = 4; // chains whose paths are drawn: two runs from each of two starts
 const PACE = 4; // frames for each step of a path
 const PAIRS = { langevin: ["plain", "annealed"], equations: ["sde", "ode"] };
 
