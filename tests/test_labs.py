@@ -51,6 +51,7 @@ from ncsn_lib import (
 from ncsn_lib.labs import DenoiserLab, LadderLab, SamplerLab, ScoreLab
 from ncsn_lib.labs.base import STATIC, as_plain, standalone
 from ncsn_lib.metrics import mode_mass
+from ncsn_lib.samplers import probability_flow_ode, reverse_sde
 from ncsn_lib.schedules import langevin_step_sizes, level_overlap
 
 PAGE_OF = {"score": "labs", "ladder": "labs"}
@@ -246,6 +247,8 @@ REPLAYS = {
     "plain": ("m.plainPlan(0.5, 0.1, 200)", "convolve"),
     "annealed": ("m.annealedPlan(a.sigmas, 0.1, 20)", "convolve"),
     "annealed, replaced": ("m.annealedPlan(a.sigmas, 0.1, 20)", "replaceSpread"),
+    "sde": ("flow.reversePlan(a.sigmas)", "convolve"),
+    "ode": ("flow.eulerPlan(a.sigmas)", "convolve"),
 }
 
 
@@ -261,6 +264,10 @@ def test_a_trajectory_is_replayed_with_given_noise(quiet, name):
         wanted = langevin_dynamics(
             PAPER.score, start, 0.5, step_size=0.1, num_steps=200, randn_like=lambda x: next(draws)
         )
+    elif name == "sde":
+        wanted = reverse_sde(PAPER.score, start, sigmas, randn_like=lambda x: next(draws))
+    elif name == "ode":
+        wanted = probability_flow_ode(PAPER.score, start, sigmas, method="euler")
     else:
         score_fn = PAPER.score if blur == "convolve" else replaced
         wanted = annealed_langevin_dynamics(
@@ -268,12 +275,13 @@ def test_a_trajectory_is_replayed_with_given_noise(quiet, name):
         )
     argument = {"start": start.flatten().tolist(), "noise": noise.flatten(1).tolist(), "sigmas": sigmas.tolist()}
     argument["mixture"] = as_json(PAPER)
-    script = f"""import("./_static/labs/mixtures.js").then(mixtures => {{
+    script = f"""(async () => {{
+      const [mixtures, flow] = [await import("./_static/labs/mixtures.js"), await import("./_static/labs/flow.js")];
       const mixture = mixtures.makeMixture(...a.mixture);
       let step = 0;
       const fill = array => {{ array.set(a.noise[step++]); return array; }};
       return m.runPlan(Float64Array.from(a.start), {plan}, sigma => mixtures.{blur}(mixture, sigma), fill);
-    }})"""
+    }})()"""
     got = torch.tensor(compute(quiet, "langevin", script, argument), dtype=torch.float64).view(-1, 2)
     # Between the modes a chain doubles a difference in a few steps, so 1e-16 grows; the issue asks for 1e-4.
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-6)
@@ -513,6 +521,36 @@ def test_runs_pause_step_and_begin_again(visit):
     assert read_samples(page) != end
 
 
+def test_paths_are_drawn_step_by_step_and_go_with_the_chains(visit):
+    page = visit(reduced_motion="no-preference")
+    page.get_by_role("button", name="One start, two runs").click()
+    page.wait_for_function("() => /step [4-9] of 30/.test(document.querySelector('.score-lab .place').textContent)")
+    page.get_by_role("button", name="Pause").click()
+    assert value(page, "running") is False
+    before, frame = ends(page)[1], page.locator(".score-lab canvas").first
+    page.get_by_role("button", name="Step", exact=True).click()
+    page.wait_for_function(f"() => !{model(page)}.get('running')")
+    assert not torch.equal(ends(page)[1], before)
+    page.get_by_role("button", name="To the end").click()
+    rest_of_the_run(page)
+    frames(page, 60)  # in which the window comes to rest
+    assert green(frame) > 100
+    page.locator(".score-lab .option", has_text="chains").uncheck()
+    frames(page, 3)
+    assert green(frame) == 0
+
+
+def green(canvas):
+    """How many pixels have about the colour of the paths, #009e73."""
+    script = """canvas => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let i = 0; i < data.length; i += 4) count += data[i] < 30 && data[i + 1] > 140 && data[i + 3] > 200;
+      return count;
+    }"""
+    return canvas.evaluate(script)
+
+
 def test_a_seed_gives_the_same_run(visit):
     first, second = read_samples(visit()), read_samples(visit())
     assert first == second
@@ -708,6 +746,54 @@ def test_task_the_blow_up(score):
     rest_of_the_run(page)
     assert value(page, "eps") < 0.04  # where h = eps / sigma_L^2 is below 4
     assert page.locator(".score-lab .lost").count() == 0
+
+
+def test_task_one_start_two_runs(score):
+    page, begin = score
+    lab = begin("One start, two runs")
+    assert lab.locator(".panel .title").all_inner_texts() == ["Reverse-time SDE", "Probability-flow ODE"]
+    left, right = ends(page)
+    assert (left[::2] - left[1::2]).norm(dim=1).median() > 0.5
+    torch.testing.assert_close(right[::2], right[1::2], rtol=0, atol=0)
+    assert max(farthest(page, panel) for panel in (0, 1)) < 0.06
+    press(page, lab.get_by_label("levels L"), "ArrowLeft", 26)
+    rest_of_the_run(page)
+    assert lab.locator(".place").first.inner_text().startswith("step 4 of 4 · σ = 0.1 ·")
+    assert farthest(page, 0) > 0.12
+    assert farthest(page, 1) < 0.1
+
+
+def ends(page):
+    """Where the chains on the left and on the right are."""
+    return [torch.tensor(read_samples(page, name)).double().view(-1, 2) for name in ("plain_samples", "samples")]
+
+
+def test_the_flow_ends_where_pythons_does(visit):
+    page = visit()
+    page.evaluate(f"{model(page)}.set('num_chains', 21)")
+    page.get_by_label("SDE and ODE").check()
+    page.get_by_role("button", name="Start again").click()
+    start, same = ends(page)
+    torch.testing.assert_close(start, same, rtol=0, atol=0)
+    torch.testing.assert_close(start[:-1:2], start[1::2], rtol=0, atol=0)
+    page.get_by_role("button", name="To the end").click()
+    rest_of_the_run(page)
+    sigmas = geometric_sigmas(20.0, 1.0, 10).double()
+    wanted = probability_flow_ode(PAPER.score, start, sigmas, method="euler")
+    torch.testing.assert_close(ends(page)[1], wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "scheme"), SETTINGS)
+def test_no_reader_is_barred_from_the_equations(visit, size, scheme):
+    page = visit_in(visit, size, scheme)
+    lab = page.locator(".score-lab")
+    lab.get_by_label("SDE and ODE").check()
+    rest_of_the_run(page)
+    if size == "phone":
+        lab.get_by_role("button", name="More").click()
+    for knob in ("step size α", "steps a level T", "steps a frame", "last step size ε"):
+        assert not lab.get_by_label(knob, exact=True).is_visible()
+    check_with_axe(page, {"label", "color-contrast", "button-name"})
 
 
 @pytest.fixture
@@ -967,6 +1053,7 @@ def test_the_front_end_gets_what_it_got():
         ("step_size", -1.0, "step_size must be finite and above 0, got -1.0"),
         ("sigmas", [1.0, 2.0], "sigmas must strictly decrease"),
         ("num_levels", 1, "num_levels"),
+        ("samplers", "both", r"samplers.* any of \['langevin', 'equations'\]"),
         ("samples", torch.zeros(3), r"samples must be \(B, 2\), got \(3,\)"),
     ],
 )

@@ -12,7 +12,7 @@ from ncsn_lib.settings import ConsistentSamplingSettings, SamplingSettings
 
 
 class SamplerLab(NetworkLab, Lab):
-    """Images out of noise, by consistent annealed sampling or annealed Langevin dynamics, forwards and back.
+    """Images out of noise, by one of five samplers, forwards and back.
 
     Each argument is a trait: what a knob changes can be read here, and what is set here turns the knob. Pixels of
     `given` that are not NaN are held, and the rest is completed around them.
@@ -26,12 +26,14 @@ class SamplerLab(NetworkLab, Lab):
     _esm = standalone("sampler_lab.js")
     _css = (STATIC / "labs.css").read_text(encoding="utf-8")
 
-    sampler = traitlets.Enum(["consistent", "langevin"], "consistent").tag(sync=True)
-    """"consistent" (Jolicoeur-Martineau et al. 2021), one call a level, or "langevin" (Song & Ermon 2019, Alg. 1)."""
+    sampler = traitlets.Enum(["consistent", "langevin", "ancestral", "euler", "heun"], "consistent").tag(sync=True)
+    """"consistent" (Jolicoeur-Martineau et al. 2021), "langevin" (Song & Ermon 2019, Alg. 1), "ancestral" (Ho et al.
+    2020), or the probability flow by the method of "euler" (DDIM) or "heun" (Karras et al. 2022, Alg. 1). Heun's calls
+    the network twice a level, once at the last; "langevin" calls it at each of its steps, the others once a level."""
     keep = Number(0.3, min=0.0, max=1.0).tag(sync=True)
     """The share of the next level's noise that consistent sampling keeps from this level's."""
     denoise = traitlets.Bool(True).tag(sync=True)
-    """Whether annealed Langevin dynamics ends with a denoising step; consistent sampling always does."""
+    """Whether annealed Langevin dynamics ends with a denoising step; the other samplers always do."""
     data_mean = Number(0.5).tag(sync=True)
     """The mean of the starting states, whose standard deviation is sigma_1."""
     num_images = Count(16, min=1).tag(sync=True)

@@ -1,5 +1,6 @@
 // Samplers of images by a network's score: ncsn_lib/samplers, once more for the page. Every step of every one of them
-// is x + drift * score(x, sigma) + spread * noise; a plan is the list of these numbers. Noise is always handed in.
+// is x + drift * score(x, sigma) + spread * noise; a plan is the list of these numbers. More plans are in flow.js, where
+// Heun's steps also add the score of the step before, times `previous`. Noise is always handed in.
 
 import { annealedPlan } from "./langevin.js";
 
@@ -25,10 +26,7 @@ export function consistentPlan(sigmas, keep) {
 /** Annealed Langevin dynamics (Song & Ermon 2019, Alg. 1), and a step that denoises, if wanted. */
 export function langevinPlan(sigmas, eps, numSteps, denoise) {
   const plan = annealedPlan(sigmas, eps, numSteps);
-  const steps = Array.from({ length: plan.length }, (_, i) => {
-    const { level, sigma, stepSize } = plan.at(i);
-    return { level, sigma, drift: stepSize / 2, spread: Math.sqrt(stepSize), begins: i % numSteps === 0 };
-  });
+  const steps = Array.from({ length: plan.length }, (_, i) => ({ ...plan.at(i), begins: i % numSteps === 0 }));
   const { level, sigma } = steps[steps.length - 1];
   return denoise ? [...steps, { level, sigma, drift: sigma ** 2, spread: 0, begins: false }] : steps;
 }
@@ -44,13 +42,13 @@ export function startImages(length, mean, sigma, fillNoise) {
  */
 export class ImageWalk {
   /**
-   * @param {object[]} plan from `consistentPlan` or `langevinPlan`
+   * @param {object[]} plan from `consistentPlan`, `langevinPlan` or flow.js
    * @param {Float32Array} x (B * D,) starting states
    * @param {Float32Array|null} given (D,) what every image must have, NaN where a pixel is free; null where all are
    * @param {(array: Float32Array) => Float32Array} fillNoise fills in unit normal draws
    */
   constructor(plan, x, given, fillNoise) {
-    Object.assign(this, { plan, x, given, fillNoise, taken: 0, held: null, expected: null });
+    Object.assign(this, { plan, x, given, fillNoise, taken: 0, held: null, expected: null, score: null });
   }
 
   get ended() {
@@ -69,13 +67,15 @@ export class ImageWalk {
    * @param {number} num B
    */
   async advance(scoreFn, num) {
-    const { sigma, drift, spread, begins } = this.step;
+    const { sigma, drift, previous = 0, spread, begins } = this.step;
     if (begins && this.given) this.hold(sigma);
-    const { x } = this;
+    const { x, score: before } = this;
     const score = await scoreFn(x, new Float32Array(num).fill(sigma));
     const noise = spread ? this.fillNoise(new Float32Array(x.length)) : null;
     this.expected = x.map((value, i) => value + sigma ** 2 * score[i]);
     this.x = x.map((value, i) => value + drift * score[i] + (noise ? spread * noise[i] : 0));
+    if (previous) this.x = this.x.map((value, i) => value + previous * before[i]);
+    this.score = score;
     this.taken += 1;
     if (this.given) this.putBack(this.ended ? this.atAll((i, d) => this.given[d]) : this.held);
   }

@@ -3,24 +3,14 @@
 import { score } from "./mixtures.js";
 import { langevinStepSizes } from "./schedules.js";
 
-/**
- * One step of Langevin dynamics, x + alpha/2 * score + sqrt(alpha) * noise, in place (Song & Ermon 2019, Eq. 4).
- *
- * @param {Float64Array} points B chains in the plane; changed
- * @param {object} mixture the density whose score is followed
- * @param {number} stepSize alpha
- * @param {Float64Array} noise B unit normal draws
- * @param {Float64Array} scratch room for B scores
- */
-export function langevinStep(points, mixture, stepSize, noise, scratch) {
-  score(mixture, points, scratch);
-  const root = Math.sqrt(stepSize);
-  for (let i = 0; i < points.length; i++) points[i] += 0.5 * stepSize * scratch[i] + root * noise[i];
+/** A step of Langevin dynamics, x + alpha/2 * score + sqrt(alpha) * noise (Song & Ermon 2019, Eq. 4), as a plan has it. */
+function langevinStep(level, sigma, stepSize) {
+  return { level, sigma, stepSize, drift: stepSize / 2, spread: Math.sqrt(stepSize) };
 }
 
 /** The plan of plain Langevin dynamics: every step at one level, with one step size. */
 export function plainPlan(sigma, stepSize, numSteps) {
-  return { length: numSteps, at: () => ({ level: 0, sigma, stepSize }) };
+  return { length: numSteps, at: () => langevinStep(0, sigma, stepSize) };
 }
 
 /** The plan of Algorithm 1: `numSteps` steps at each level, with alpha_i = eps sigma_i^2 / sigma_L^2. */
@@ -28,7 +18,7 @@ export function annealedPlan(sigmas, eps, numSteps) {
   const stepSizes = langevinStepSizes(sigmas, eps);
   const at = (step) => {
     const level = Math.min(Math.floor(step / numSteps), sigmas.length - 1);
-    return { level, sigma: sigmas[level], stepSize: stepSizes[level] };
+    return langevinStep(level, sigmas[level], stepSizes[level]);
   };
   return { length: sigmas.length * numSteps, at };
 }
@@ -37,7 +27,8 @@ export function annealedPlan(sigmas, eps, numSteps) {
  * Take the steps `from` ... `to` - 1 of a plan, in place.
  *
  * @param {Float64Array} points B chains; changed
- * @param {{length: number, at: (step: number) => {sigma: number, stepSize: number}}} plan
+ * @param {{length: number, at: (step: number) => {sigma: number, drift: number, spread: number}}} plan each step is
+ *   x + drift * score + spread * noise; a list will do
  * @param {(sigma: number) => object} mixtureAt the density that is followed at a noise level
  * @param {(array: Float64Array) => Float64Array} fillNoise fills in the draws of one step
  */
@@ -45,9 +36,11 @@ export function runPlan(points, plan, mixtureAt, fillNoise, from = 0, to = plan.
   const [noise, scratch] = [new Float64Array(points.length), new Float64Array(points.length)];
   let [mixture, sigmaOfMixture] = [null, NaN];
   for (let step = from; step < Math.min(to, plan.length); step++) {
-    const { sigma, stepSize } = plan.at(step);
+    const { sigma, drift, spread } = plan.at(step);
     if (sigma !== sigmaOfMixture) [mixture, sigmaOfMixture] = [mixtureAt(sigma), sigma];
-    langevinStep(points, mixture, stepSize, fillNoise(noise), scratch);
+    score(mixture, points, scratch);
+    if (spread) fillNoise(noise);
+    for (let i = 0; i < points.length; i++) points[i] += drift * scratch[i] + spread * noise[i];
   }
   return points;
 }

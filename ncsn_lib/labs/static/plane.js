@@ -36,6 +36,7 @@ export class Plane {
 
   /** Take the size that the page gives, and the colours of its theme. */
   resize() {
+    if (!this.stage.isConnected) return; // where it has neither size nor colours
     const style = getComputedStyle(this.stage);
     this.colours = Object.fromEntries(
       ["data", "model", "truth", "accent"].map((name) => [name, style.getPropertyValue(`--lab-${name}`).trim()]),
@@ -65,13 +66,15 @@ export class Plane {
   }
 
   /** Draw everything; the density and the arrows only where they changed. */
-  draw(points, mixture, shown) {
+  draw(points, mixture, shown, trace = []) {
     const key = JSON.stringify([mixture, shown, this.half]);
     if (key !== this.painted) this.paintBackground(mixture, shown);
     this.painted = key;
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.context.drawImage(this.background, 0, 0);
-    if (shown.chains) this.drawChains(points);
+    if (!shown.chains) return;
+    this.drawChains(points);
+    if (trace.length) this.drawPaths(trace);
   }
 
   paintBackground(mixture, shown) {
@@ -111,6 +114,23 @@ export class Plane {
     }
     context.stroke();
     context.globalAlpha = 1;
+  }
+
+  /** Where a few chains have been, each from a ring at its start; `trace` has their points after every step. */
+  drawPaths(trace) {
+    const { context } = this;
+    const radius = this.dot.width;
+    [context.strokeStyle, context.lineJoin] = [this.colours.accent, "round"];
+    context.lineWidth = Math.max(1.5, this.canvas.width / 180);
+    context.beginPath();
+    for (let i = 0; i < trace[0].length; i += 2) {
+      const at = trace.map((points) => [this.across(points[i]), this.down(points[i + 1])]);
+      context.moveTo(at[0][0] + radius, at[0][1]);
+      context.arc(...at[0], radius, 0, 2 * Math.PI);
+      context.moveTo(...at[0]);
+      for (const place of at) context.lineTo(...place);
+    }
+    context.stroke();
   }
 
   drawChains(points) {

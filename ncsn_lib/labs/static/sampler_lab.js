@@ -1,9 +1,10 @@
 // The sampler lab: a trained network, sampled in the open. The network answers from elsewhere (asking.js): a worker on a
-// page, Python in JupyterLab. The samplers' arithmetic stands in image_walk.js, which knows no page.
+// page, Python in JupyterLab. The samplers' arithmetic stands in image_walk.js and flow.js, which know no page.
 
 import { numbersOf, pack } from "./arrays.js";
 import { Asker } from "./asking.js";
 import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks, tick, wantsStillness } from "./controls.js";
+import { ancestralPlan, eulerPlan, heunPlan } from "./flow.js";
 import { consistentPlan, ImageWalk, langevinPlan, startImages } from "./image_walk.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { Loading } from "./loading.js";
@@ -43,7 +44,13 @@ const TASKS = [
     title: "A stroke says a lot",
     words:
       "Draw a short vertical stroke in the middle. Predict which digits can hold it, then run a few seeds. " +
-      "Then press a sample, free its lower half, and compare both samplers at the seam.",
+      "Then press a sample, free its lower half, and compare consistent sampling with Langevin dynamics at the seam.",
+  },
+  {
+    title: "The same noise, fewer calls",
+    words:
+      "Choose “probability flow, Heun” and run. Lower the levels L to 5: how many digits change, and how many calls are saved? " +
+      "Then choose ancestral sampling, which begins at the same noise: do the same digits come out?",
   },
 ];
 
@@ -66,16 +73,18 @@ const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule"];
 const WALK = [...LADDER, "sampler", "keep", "denoise", "eps", "steps_per_level", "data_mean", "num_images", "seed"];
 const QUIET_MS = 300; // of the knobs, before it samples anew
 
-/** The plan that a model asks for. */
-export function planOf(model) {
-  const sigmas = ladderOf(model);
-  if (model.get("sampler") === "consistent") return consistentPlan(sigmas, model.get("keep"));
-  return langevinPlan(sigmas, model.get("eps"), model.get("steps_per_level"), model.get("denoise"));
-}
+/** The plan of each sampler, for a ladder and the model's values. */
+const PLANS = {
+  consistent: (sigmas, model) => consistentPlan(sigmas, model.get("keep")),
+  langevin: (sigmas, model) => langevinPlan(sigmas, model.get("eps"), model.get("steps_per_level"), model.get("denoise")),
+  ancestral: ancestralPlan,
+  euler: eulerPlan,
+  heun: heunPlan,
+};
 
 /** The walk that a model asks for: its plan, its start, what is held. */
 export function walkOf(model) {
-  const plan = planOf(model);
+  const plan = PLANS[model.get("sampler")](ladderOf(model), model);
   const fillNoise = normalFiller(uniformGenerator(model.get("seed")));
   const length = model.get("num_images") * model.get("image_shape").reduce((a, b) => a * b);
   return new ImageWalk(plan, startImages(length, model.get("data_mean"), plan[0].sigma, fillNoise), givenOf(model), fillNoise);
@@ -170,7 +179,7 @@ class SamplerLab {
   }
 
   knobs(shown) {
-    const { scope } = this;
+    const { scope, model } = this;
     const [first, last, levels, schedule] = ladderKnobs(scope, { most: 60 });
     const sampler = choice(scope, {
       name: "sampler",
@@ -178,16 +187,23 @@ class SamplerLab {
       options: [
         ["consistent", "consistent annealed sampling"],
         ["langevin", "annealed Langevin dynamics"],
+        ["ancestral", "ancestral sampling (DDPM)"],
+        ["euler", "probability flow, Euler (DDIM)"],
+        ["heun", "probability flow, Heun"],
       ],
     });
     const keep = slider(scope, { name: "keep", label: "noise kept from level to level", min: 0, max: 1, step: 0.05 });
+    const langevin = [...walkKnobs(scope, { most: 20 }), tick(scope, { name: "denoise", label: "denoise at the end" })];
+    scope.bind(["sampler"], () => {
+      keep.hidden = model.get("sampler") !== "consistent";
+      for (const knob of langevin) knob.hidden = model.get("sampler") !== "langevin";
+    });
     const count = slider(scope, { name: "num_images", label: "images", min: 1, max: 36, step: 1 });
     const rest = element(
       "div",
       { class: "knobs" },
       group("The ladder", first, last, schedule),
-      group("The walk down", sampler, keep, count),
-      group("Annealed Langevin dynamics", ...walkKnobs(scope, { most: 20 }), tick(scope, { name: "denoise", label: "denoise at the end" })),
+      group("The walk down", sampler, keep, ...langevin, count),
     );
     return { main: [this.scrub, levels], rest: [shown, rest] };
   }

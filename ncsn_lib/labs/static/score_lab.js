@@ -1,8 +1,10 @@
 // The score lab: two samplers, the same score, the same start. Plain Langevin dynamics on the left, annealed on the
-// right; all it computes with stands in mixtures.js, langevin.js, schedules.js and random.js, which know no page.
+// right; or the reverse-time stochastic equation and the probability flow, with paths. All it computes with stands in
+// mixtures.js, langevin.js, flow.js, schedules.js and random.js, which know no page.
 
 import { numbersOf, pack } from "./arrays.js";
 import { button, choice, element, format, frame, group, layout, numberBox, presets, Scope, slider, tasks, tick, wantsStillness } from "./controls.js";
+import { eulerPlan, reversePlan } from "./flow.js";
 import { ladderKnobs, ladderOf, walkKnobs } from "./ladder.js";
 import { annealedPlan, plainPlan, Walk } from "./langevin.js";
 import { convolve, countLost, makeMixture, modeMass, nearestShares, replaceSpread } from "./mixtures.js";
@@ -10,6 +12,7 @@ import { addHandles, Plane } from "./plane.js";
 import { normalFiller, uniformGenerator, uniformSquare } from "./random.js";
 
 const FIG_3 = {
+  samplers: "langevin",
   means: [[-5, -5], [5, 5]],
   stds: [1, 1],
   weights: [0.2, 0.8],
@@ -51,6 +54,13 @@ const TASKS = [
       "On the right every chain is lost. Let the variances add: do the chains still diverge, and where? " +
       "Then lower the last step size ε: which is the largest that keeps all chains?",
   },
+  {
+    title: "One start, two runs",
+    values: { ...FIG_3, samplers: "equations", stds: [1.5, 1.5], num_levels: 30, sigma_max: 14, sigma_min: 0.1, seed: 30 },
+    words:
+      "Each start is run twice. In which panel do the two runs end at different places? The shares are nearly exact in both panels: " +
+      "how can that be? Then lower the levels L to 4: in which panel are the shares off by more?",
+  },
 ];
 
 /**
@@ -91,11 +101,14 @@ export const SMALL = {
 
 const MIXTURE = ["means", "stds", "weights"];
 const LADDER = ["sigma_max", "sigma_min", "num_levels", "schedule", "steps_per_level", "eps", "spread"];
-const WALK = [...LADDER, "sigma", "step_size", "num_steps", "num_chains", "seed"];
+const WALK = [...LADDER, "samplers", "sigma", "step_size", "num_steps", "num_chains", "seed"];
 const START = 8; // chains start in the square [-8, 8]^2, as in the paper's toy code
 const MOST_MODES = 6;
 const LOST = 4; // a chain farther out than so many windows counts as lost
 const FRAME_MS = 24; // what a frame may spend on steps when it hurries
+const TRACED = 4; // chains whose paths are drawn: two runs from each of two starts
+const PACE = 4; // frames for each step of a path
+const PAIRS = { langevin: ["plain", "annealed"], equations: ["sde", "ode"] };
 
 /** The plan and the density of each of the two panels, from the model's values. */
 const SAMPLERS = {
@@ -111,6 +124,20 @@ const SAMPLERS = {
     plan: (model) => annealedPlan(ladderOf(model), model.get("eps"), model.get("steps_per_level")),
     blur: (model) => (model.get("spread") === "replaced" ? replaceSpread : convolve),
   },
+  sde: {
+    title: "Reverse-time SDE",
+    samples: "plain_samples",
+    plan: (model) => reversePlan(ladderOf(model)),
+    blur: () => convolve,
+    traced: true,
+  },
+  ode: {
+    title: "Probability-flow ODE",
+    samples: "samples",
+    plan: (model) => eulerPlan(ladderOf(model)),
+    blur: () => convolve,
+    traced: true,
+  },
 };
 
 const mixtureOf = (model) => makeMixture(...MIXTURE.map((name) => model.get(name)));
@@ -120,7 +147,14 @@ function windowOf({ means, stds }) {
   return means.reduce((half, mean, k) => Math.max(half, Math.max(...mean.map(Math.abs)) + 3.5 * stds[k]), 8.5);
 }
 
-/** The chains of one panel: where they are, and how far along their plan. */
+/** Starts with noise of the first level around the mixture's mean, each of them twice. */
+function startPairs(num, { means, weights }, sigma, fillNoise) {
+  const centre = [0, 1].map((axis) => means.reduce((sum, mean, k) => sum + weights[k] * mean[axis], 0));
+  const noise = fillNoise(new Float64Array(num + (num % 2)));
+  return Float64Array.from({ length: 2 * num }, (_, i) => centre[i % 2] + sigma * noise[2 * (i >> 2) + (i % 2)]);
+}
+
+/** The chains of one panel: where they are, and how far along their plan; the first leave a trace if their paths are drawn. */
 class Chains extends Walk {
   constructor(model, sampler) {
     super();
@@ -130,8 +164,40 @@ class Chains extends Walk {
 
   reset() {
     const uniform = uniformGenerator(this.model.get("seed"));
-    const points = uniformSquare(this.model.get("num_chains"), START, uniform);
-    this.begin(points, this.sampler.plan(this.model), normalFiller(uniform));
+    const [num, plan, fillNoise] = [this.model.get("num_chains"), this.sampler.plan(this.model), normalFiller(uniform)];
+    const points = this.sampler.traced
+      ? startPairs(num, mixtureOf(this.model), plan[0].sigma, fillNoise)
+      : uniformSquare(num, START, uniform);
+    this.begin(points, plan, fillNoise);
+  }
+
+  begin(points, plan, fillNoise) {
+    super.begin(points, plan, fillNoise);
+    this.trace = [];
+    this.leaveTrace();
+  }
+
+  /** Begin at given points. */
+  startFrom(points) {
+    this.reset();
+    this.begin(points, this.plan, this.fillNoise);
+  }
+
+  leaveTrace() {
+    if (this.sampler.traced) this.trace.push(this.points.slice(0, 2 * TRACED));
+  }
+
+  advance(num) {
+    if (!this.sampler.traced) return super.advance(num);
+    for (; num > 0 && !this.ended; num--) {
+      super.advance(1);
+      this.leaveTrace();
+    }
+  }
+
+  /** How far out a path has been. */
+  get reach() {
+    return this.trace.flatMap((points) => [...points].map(Math.abs)).filter(Number.isFinite).reduce((a, b) => Math.max(a, b), 0);
   }
 
   mixtureAt(sigma) {
@@ -145,9 +211,10 @@ class Panel {
     const sampler = SAMPLERS[name];
     Object.assign(this, { scope, shown, sampler, model: scope.model, chains: new Chains(scope.model, sampler) });
     const title = shown.chains ? sampler.title : "A density and its score";
-    this.plane = new Plane(scope, `${title}: density in blue, score as arrows${shown.chains ? ", chains in orange. Numbers below" : ""}.`);
+    const drawn = `${shown.chains ? ", chains in orange" : ""}${sampler.traced ? ", some of their paths in green" : ""}`;
+    this.plane = new Plane(scope, `${title}: density in blue, score as arrows${drawn}${shown.chains ? ". Numbers below" : ""}.`);
     this.plane.changed = () => this.draw();
-    this.placeHandles = addHandles(this.plane, () => this.model.get("means"), (k, mean) => this.move(k, mean), name === "plain");
+    this.placeHandles = addHandles(this.plane, () => this.model.get("means"), (k, mean) => this.move(k, mean), sampler.samples === "plain_samples");
     this.rows = element("tbody");
     this.place = element("p", { class: "place" });
     const heads = ["mode", "share of the chains", "exact"].map((text) => element("th", { scope: "col" }, text));
@@ -161,9 +228,9 @@ class Panel {
     this.scope.write({ means });
   }
 
-  /** Turn the window towards what the level fills, at once or in part. */
-  zoom(part) {
-    const wanted = windowOf(this.chains.mixtureAt(this.chains.now.sigma));
+  /** Turn the window towards what the level and the paths of both panels fill, at once or in part. */
+  zoom(part, reach) {
+    const wanted = Math.max(windowOf(this.chains.mixtureAt(this.chains.now.sigma)), 1.05 * reach);
     const near = Math.abs(Math.log(wanted / this.plane.half)) < 0.004;
     this.plane.half = near ? wanted : this.plane.half * (wanted / this.plane.half) ** part;
     return !near;
@@ -171,7 +238,7 @@ class Panel {
 
   draw() {
     if (!this.plane.colours) return;
-    this.plane.draw(this.chains.points, this.chains.mixtureAt(this.chains.now.sigma), this.shown);
+    this.plane.draw(this.chains.points, this.chains.mixtureAt(this.chains.now.sigma), this.shown, this.chains.trace);
     this.placeHandles();
   }
 
@@ -193,7 +260,7 @@ class Panel {
     const { shares, lost } = this.measure();
     const { sigma, stepSize } = this.chains.now;
     const step = `step ${this.chains.step.toLocaleString("en")} of ${this.chains.plan.length.toLocaleString("en")}`;
-    const words = [step, `σ = ${format(sigma)}`, `α = ${format(stepSize)}`];
+    const words = [step, `σ = ${format(sigma)}`, ...(stepSize ? [`α = ${format(stepSize)}`] : [])];
     const gone = element("span", { class: lost ? "lost" : "" }, `${lost.toLocaleString("en")} chains lost`);
     this.place.replaceChildren(`${words.join(" · ")} · `, gone);
     const exact = this.wanted();
@@ -226,16 +293,24 @@ class ScoreLab {
     const small = SMALL[this.model.get("small")];
     this.still = Boolean(small?.still);
     this.shown = { density: true, score: true, chains: !this.still };
-    this.panels = (small?.panels ?? ["plain", "annealed"]).map((name) => new Panel(scope, name, this.shown));
+    const makePanels = (names) => names.map((name) => new Panel(scope, name, this.shown));
+    const pairs = small ? { langevin: small.panels } : PAIRS;
+    this.pairs = Object.fromEntries(Object.entries(pairs).map(([pair, names]) => [pair, makePanels(names)]));
     this.status = element("p", { role: "status", class: `status ${small ? "hidden-text" : ""}` });
-    const seen = [element("div", { class: "panels" }, ...this.panels.map((panel) => panel.root))];
+    const seen = element("div", { class: "panels" });
+    scope.bind(["samplers"], () => seen.replaceChildren(...this.panels.map((panel) => panel.root)));
     const parts = small ? this.smallParts(small) : this.parts();
-    this.root = frame("score", small?.title ?? "Score lab", layout({ seen, ...parts }), this.status);
+    this.root = frame("score", small?.title ?? "Score lab", layout({ seen: [seen], ...parts }), this.status);
     this.root.classList.toggle("small", Boolean(small));
     this.root.classList.toggle("still", this.still);
     el.append(this.root);
     this.listen();
     this.begin();
+  }
+
+  /** The two that are seen, or the one of a small lab. */
+  get panels() {
+    return this.pairs[this.model.get("samplers")];
   }
 
   parts() {
@@ -267,7 +342,15 @@ class ScoreLab {
   }
 
   knobs() {
-    const { scope } = this;
+    const { scope, model } = this;
+    const samplers = choice(scope, {
+      name: "samplers",
+      label: "samplers",
+      options: [
+        ["langevin", "Langevin dynamics"],
+        ["equations", "SDE and ODE, with paths"],
+      ],
+    });
     const spread = choice(scope, {
       name: "spread",
       label: "σ and the spread",
@@ -277,20 +360,25 @@ class ScoreLab {
       ],
     });
     const [first, ...ladder] = ladderKnobs(scope);
+    const stepSize = stepKnob(scope);
     const plain = group(
       "Langevin dynamics",
       slider(scope, { name: "num_steps", label: "steps", min: 100, max: 5000, step: 100 }),
       sigmaKnob(scope),
     );
-    const annealed = group("Annealed Langevin dynamics", ...ladder, ...walkKnobs(scope), spread);
+    const walk = [...walkKnobs(scope), spread];
+    const speed = slider(scope, { name: "speed", label: "steps a frame", min: 1, max: 30, step: 1 });
+    scope.bind(["samplers"], () => {
+      for (const knob of [stepSize, plain, ...walk, speed]) knob.hidden = model.get("samplers") !== "langevin";
+    });
     const view = group(
       "Chains and view",
       slider(scope, { name: "num_chains", label: "chains", min: 20, max: 4000, step: 20 }),
-      slider(scope, { name: "speed", label: "steps a frame", min: 1, max: 30, step: 1 }),
+      speed,
       element("div", { class: "options" }, ...Object.keys(this.shown).map((part) => this.showTick(part))),
     );
-    const rest = element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), annealed, this.mixtureKnobs());
-    return { main: [stepKnob(scope), first], rest: [rest] };
+    const rest = element("div", { class: "knobs" }, element("div", { class: "column" }, plain, view), group("The ladder", ...ladder, ...walk), this.mixtureKnobs());
+    return { main: [stepSize, first, samplers], rest: [rest] };
   }
 
   showTick(part) {
@@ -319,7 +407,8 @@ class ScoreLab {
     });
     const hint = element("p", { class: "hint" }, "Drag the numbered handles, or move them by the arrow keys.");
     const why = element("p", { class: "hint" }, "The spreads change the left panel alone: on the right σ replaces them. Choose “variances add” to see them there.");
-    this.scope.bind(["spread"], () => (why.hidden = this.model.get("spread") !== "replaced"));
+    const replaced = () => this.model.get("samplers") === "langevin" && this.model.get("spread") === "replaced";
+    this.scope.bind(["spread", "samplers"], () => (why.hidden = !replaced()));
     return group("Mixture", hint, why, modes, element("div", { class: "buttons" }, more, fewer));
   }
 
@@ -338,7 +427,7 @@ class ScoreLab {
     this.scope.on([...WALK, ...MIXTURE], () => this.again());
     this.scope.on(["sigmas"], () => this.model.get("schedule") === "given" && this.again());
     this.scope.on(["running"], () => this.wake());
-    for (const panel of this.panels) {
+    for (const panel of Object.values(this.pairs).flat()) {
       this.scope.on([panel.sampler.samples], () => this.take(panel));
     }
   }
@@ -410,9 +499,8 @@ class ScoreLab {
   /** Chains that Python put somewhere go on from there. */
   take(panel) {
     const given = this.model.get(panel.sampler.samples);
-    if (!given || given === panel.published) return;
-    panel.chains.reset();
-    panel.chains.points = numbersOf(given.data, Float64Array);
+    if (!given || given === panel.published || !this.panels.includes(panel)) return;
+    panel.chains.startFrom(numbersOf(given.data, Float64Array));
     this.wake();
   }
 
@@ -440,7 +528,8 @@ class ScoreLab {
     if (this.model.get("running")) this.walk();
     const still = wantsStillness();
     if (this.model.get("running") && this.hurry && still) return this.wake(); // nothing moves before the end
-    const zooming = this.panels.map((panel) => panel.zoom(still || this.hurry ? 1 : 0.12)).some(Boolean);
+    const reach = Math.max(...this.panels.map((panel) => panel.chains.reach));
+    const zooming = this.panels.map((panel) => panel.zoom(still || this.hurry ? 1 : 0.12, reach)).some(Boolean);
     for (const panel of this.panels) panel.draw();
     this.frames += 1;
     this.root.dataset.frames = this.frames;
@@ -459,8 +548,11 @@ class ScoreLab {
   /** Take the steps of one frame, and end the run when both panels are through. */
   walk() {
     const begun = performance.now();
+    const { traced } = this.panels[0].sampler;
+    if (traced && !this.hurry && this.frames % PACE) return;
+    const num = this.hurry ? 5 : traced ? 1 : this.model.get("speed");
     do {
-      for (const { chains } of this.panels) chains.advance(this.hurry ? 5 : this.model.get("speed"));
+      for (const { chains } of this.panels) chains.advance(num);
     } while (this.hurry && performance.now() - begun < FRAME_MS);
     if (!this.panels.every((panel) => panel.chains.ended)) return;
     this.hurry = false;
