@@ -30,15 +30,17 @@ class Cards(SphinxDirective):
 
 
 def thumbnail(app, here, image):
-    """Let the picture of a figure be that of a card: its top, small, in a file of its own."""
+    """Let the picture of a figure be that of a card: its top, small, in a file of its own; a drawing in SVG stays."""
     source = Path(app.srcdir, image["uri"])
+    image["loading"] = "lazy"
+    if source.suffix == ".svg":
+        return image
     small = source.with_name(f"{source.stem}-small.webp")
     with Image.open(source) as picture:
         width, height = SMALL[0], round(SMALL[0] * picture.height / picture.width)
         picture.convert("RGBA").resize((width, height)).crop((0, 0, width, min(height, SMALL[1]))).save(small)
     image["uri"] = small.relative_to(app.srcdir).as_posix()
     image["candidates"] = {"*": image["uri"]}
-    image["loading"] = "lazy"
     app.env.images.add_file(here, image["uri"])
     return image
 
