@@ -481,10 +481,11 @@ def hear_the_last_answer(page):
 def test_a_step_right_after_a_knob_was_turned_is_one_step(loaded):
     step = loaded.get_by_role("button", name="Step", exact=True)
     # Both at once: on a busy machine the lab would have begun to run before a click arrives.
-    step.evaluate(
-        f"(button, values) => {{ Object.entries(values).forEach(pair => {PLACE}.model.set(...pair)); button.click(); }}",
-        {"num_images": 1, "seed": 3},
-    )
+    script = f"""(button, values) => {{
+      Object.entries(values).forEach(pair => {PLACE}.model.set(...pair));
+      button.click();
+    }}"""
+    step.evaluate(script, {"num_images": 1, "seed": 3})
     loaded.wait_for_selector(".sampler-lab[data-step='1']")
     hear_the_last_answer(loaded)
     assert (value(loaded, "step"), value(loaded, "running")) == (1, False)
