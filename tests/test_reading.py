@@ -76,6 +76,10 @@ def test_the_cells_of_a_table_know_their_columns():
     assert [cell.select_one(".column").get_text() for cell in stacked.select("td")] == ["a", "in code", "c"]
     narrow = "<table><thead><tr><th>a</th><th>b</th></tr></thead></table>"
     assert reading["TABLE"].sub(reading["stack"], narrow) == narrow
+    unnamed = table.replace("<th>a</th>", "<th></th>")
+    stacked = BeautifulSoup(reading["TABLE"].sub(reading["stack"], unnamed), "html.parser")
+    assert [head.get_text() for head in stacked.select("th")] == ["in code", "c"]
+    assert len(stacked.select("thead td")) == 1
 
 
 # The pages

@@ -114,11 +114,14 @@ def head(match):
 
 
 def stack(match):
-    """Let each cell of a table of three columns or more know its column's name."""
+    """Let each cell of a table of three columns or more know its column's name; a column without one has no header."""
     table = BeautifulSoup(match[0], "html.parser").table
-    heads = table.select("thead th")
+    heads = table.select("thead tr > *")
+    empty = [column for column in heads if not column.get_text(strip=True)]
+    for column in empty:  # no header, then
+        column.name = "td"
     if len(heads) <= NARROW or table.select("[colspan], [rowspan]"):
-        return match[0]
+        return str(table) if empty else match[0]
     table["class"] = [*table.get("class", []), "stacks"]
     for part, role in (("thead, tbody", "rowgroup"), ("tr", "row"), ("th", "columnheader"), ("td", "cell")):
         for element in table.select(part):

@@ -32,3 +32,14 @@ for (const { parentElement: place } of document.querySelectorAll(VIEWS)) {
   }).observe(place, { childList: true, subtree: true });
 }
 for (const slider of document.querySelectorAll(".anim-slider")) slider.setAttribute("aria-label", "frame");
+
+// The arrow that opens a page's own pages in the contents is named by that page.
+for (const arrow of document.querySelectorAll("summary:has(.toctree-toggle)")) {
+  arrow.setAttribute("aria-label", `pages of ${arrow.closest("li").querySelector("a").textContent.trim()}`);
+}
+
+// The names of columns in a stacked table are hidden from who hears it, so the keyboard must not stop at their formulas.
+addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  for (const formula of document.querySelectorAll(".column [tabindex]")) formula.removeAttribute("tabindex");
+});
