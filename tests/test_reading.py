@@ -268,6 +268,18 @@ def test_the_front_page_has_four_doors_and_a_card_for_each_chapter(visit, addres
 
 
 @BUILT
+@pytest.mark.parametrize("view", ["wide, light", "phone, dark"])
+@pytest.mark.parametrize("name", ["08_slow_mixing", "09_perturbing_data", "14_cifar10", "teach", "references"])
+def test_a_whole_page_bars_no_reader(visit, name, view):
+    views = {
+        "wide, light": {"viewport": browser.WIDE, "color_scheme": "light"},
+        "phone, dark": {"viewport": browser.PHONE, "color_scheme": "dark"},
+    }
+    page = visit(f"book/{name}", **views[view])
+    check_with_axe(page, {"color-contrast", "link-name", "aria-hidden-focus"}, "html")
+
+
+@BUILT
 def test_what_a_search_finds_shows_no_tex(visit):
     page = visit("search")
     page.goto(f"{page.url}?q=tilde+score")
@@ -281,7 +293,7 @@ def test_the_pdf_has_contents_page_numbers_and_links_within(tmp_path):
     from pypdf import PdfReader
 
     target = tmp_path / "book.pdf"
-    command = [sys.executable, str(BOOK / "_tools" / "pdf.py"), "--out", str(target), "05b_", "07_"]
+    command = [sys.executable, str(BOOK / "_tools" / "pdf.py"), "--out", str(target), "05b_", "07_", "teach"]
     subprocess.run(command, check=True, timeout=600)
     reader = PdfReader(target)
     begins = {m.title: reader.get_destination_page_number(m) + 1 for m in reader.outline if not isinstance(m, list)}

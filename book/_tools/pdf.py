@@ -29,7 +29,7 @@ TAKE = """name => {
   for (const e of article.querySelectorAll("[id]")) e.id = `${name}--${e.id}`;
   for (const e of article.querySelectorAll("[name]")) e.removeAttribute("name");
   for (const link of article.querySelectorAll("a[href]")) {
-    const url = new URL(link.href);
+    const url = new URL(link.getAttribute("href"), document.baseURI); // also of a link in a drawing
     if (url.origin !== location.origin) continue;
     const page = url.pathname.match(/([^/]+)[.]html$/)?.[1];
     if (page && !page.endsWith(".slides")) link.setAttribute("href", `#${page}--${url.hash.slice(1)}`);

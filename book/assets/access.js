@@ -12,7 +12,7 @@ function mark(box) {
   }
 }
 
-for (const box of document.querySelectorAll(".pst-scrollable-table-container")) {
+for (const box of document.querySelectorAll('.pst-scrollable-table-container, [style*="overflow-x: auto"]')) {
   const observer = new ResizeObserver(() => mark(box));
   for (const part of [box, ...box.children]) observer.observe(part);
 }
