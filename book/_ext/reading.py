@@ -154,7 +154,7 @@ def make_readable(app, pagename, templatename, context, doctree):
         return match[0] if title is None or stem == pagename else f"{match[1]}) of {title.astext()}</a>"
 
     body = EQUATION.sub(name_chapter, EXERCISE.sub(head, LISTING.sub(lay_out, context["body"])))
-    body = body.replace(' role="doc-biblioentry"', "")  # a role that is no longer one
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')  # which is no longer a role of its own
     body = PUNCTUATED.sub(r'<span class="kept">\1\2</span>', body)
     context["body"] = HEAD.sub(place(app, pagename), TABLE.sub(stack, body), count=1)
 
