@@ -218,7 +218,7 @@ def test_a_slider_lives_when_it_is_near_and_until_then_its_picture_stands(chromi
     context = new_context(chromium, viewport=browser.PHONE)
     page = context.new_page()
     page.goto(f"{address}/book/24_few_steps.html", wait_until="networkidle")
-    still = page.locator(".still img:visible")
+    still = page.locator(".before-widget img:visible")
     assert page.locator(".widget-subarea").count() == 0
     assert still.count() == 1
     picture = still.get_attribute("src")

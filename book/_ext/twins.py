@@ -95,7 +95,7 @@ def move_out(app, pagename, templatename, context, doctree):
 
             def with_still(match, models=models):
                 first = shown_first(models, json.loads(match[1])["model_id"])
-                return f'<div class="still">{first}</div>{match[0]}'
+                return f'<div class="before-widget">{first}</div>{match[0]}'
 
             context["body"] = VIEW.sub(with_still, context["body"])
 

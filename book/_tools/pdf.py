@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pikepdf
 from browser import PATIENCE, chromium, find_chromium, local_server, reveal, settle
 from chapters import BUILD, HTML, ROOT, command_line, pages, say, use_utf8
 from pypdf import PdfReader
@@ -59,6 +60,7 @@ def take(page, address, source):
     """A page's title, article, rules of its mathematics and style sheets."""
     page.goto(f"{address}/{source.relative_to(ROOT).with_suffix('.html').as_posix()}")
     settle(page)
+    page.wait_for_function("() => [...document.querySelectorAll('.opening-lab')].every(lab => lab.dataset.frames)")
     reveal(page)
     title = page.locator("h1").first.evaluate("e => e.firstChild.textContent")
     sheets = page.evaluate(SHEETS)
@@ -115,6 +117,8 @@ def write(browser, address, sources, target):
                 begins = print_once(page, address, target)
             finally:
                 (HTML / DOCUMENT).unlink()
+    with pikepdf.open(target, allow_overwriting_input=True) as printed:
+        printed.save(target, object_stream_mode=pikepdf.ObjectStreamMode.generate)  # the browser packs no objects
     return begins
 
 
