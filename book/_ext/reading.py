@@ -117,11 +117,9 @@ def stack(match):
     """Let each cell of a table of three columns or more know its column's name; a column without one has no header."""
     table = BeautifulSoup(match[0], "html.parser").table
     heads = table.select("thead tr > *")
-    empty = [column for column in heads if not column.get_text(strip=True)]
-    for column in empty:  # no header, then
-        column.name = "td"
+    told = [name_header(column) for column in heads]
     if len(heads) <= NARROW or table.select("[colspan], [rowspan]"):
-        return str(table) if empty else match[0]
+        return str(table) if any(told) else match[0]
     table["class"] = [*table.get("class", []), "stacks"]
     for part, role in (("thead, tbody", "rowgroup"), ("tr", "row"), ("th", "columnheader"), ("td", "cell")):
         for element in table.select(part):
@@ -136,6 +134,19 @@ def stack(match):
             name = BeautifulSoup(f'<span class="column" aria-hidden="true">{inner(column)}</span>', "html.parser")
             cell.insert(0, name)
     return str(table)
+
+
+def name_header(column):
+    """Let a header that is a formula have a name in words, and an empty one be no header; whether it was either."""
+    text = column.get_text(strip=True)
+    formula = column.select_one(".math")
+    if not text:
+        column.name = "td"
+    elif formula and formula.get_text(strip=True) == text:
+        column["aria-label"] = " ".join(re.findall(r"[^\W_]+", text))
+    else:
+        return False
+    return True
 
 
 def inner(cell):
@@ -155,8 +166,13 @@ def make_readable(app, pagename, templatename, context, doctree):
 
     body = EQUATION.sub(name_chapter, EXERCISE.sub(head, LISTING.sub(lay_out, context["body"])))
     body = body.replace('role="doc-biblioentry"', 'role="listitem"')  # which is no longer a role of its own
-    body = PUNCTUATED.sub(r'<span class="kept">\1\2</span>', body)
     context["body"] = HEAD.sub(place(app, pagename), TABLE.sub(stack, body), count=1)
+
+
+def keep_punctuation(app, pagename, templatename, context, doctree):
+    """Hold a formula and the comma behind it together, on the page and in the deck that is made of it."""
+    if "body" in context:
+        context["body"] = PUNCTUATED.sub(r'<span class="kept">\1\2</span>', context["body"])
 
 
 def load_snippets(app, pagename, templatename, context, doctree):
@@ -170,5 +186,6 @@ def setup(app):
     app.add_js_file(None, body=CHOOSE)
     app.add_js_file("reading.js", loading_method="defer")
     app.connect("html-page-context", load_snippets, priority=400)  # as in labs.py
+    app.connect("html-page-context", keep_punctuation, priority=910)  # before slides.py
     app.connect("html-page-context", make_readable, priority=960)  # after slides.py
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
