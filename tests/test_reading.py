@@ -82,7 +82,8 @@ def test_the_cells_of_a_table_know_their_columns():
     assert len(stacked.select("thead td")) == 1
     formula = r'<th><p><span class="math notranslate nohighlight">\(\sigma_1\)</span></p></th>'
     named = BeautifulSoup(reading["TABLE"].sub(reading["stack"], table.replace("<th>a</th>", formula)), "html.parser")
-    assert [head.get("aria-label") for head in named.select("th")] == ["sigma 1", None, None]
+    assert [words.get_text() for words in named.select("th .visually-hidden")] == ["sigma 1"]
+    assert named.select_one("th .math")["aria-hidden"] == "true"
 
 
 # The pages

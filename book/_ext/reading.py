@@ -137,13 +137,15 @@ def stack(match):
 
 
 def name_header(column):
-    """Let a header that is a formula have a name in words, and an empty one be no header; whether it was either."""
+    """Say a header that is a formula in words, and let an empty one be no header; whether it was either."""
     text = column.get_text(strip=True)
     formula = column.select_one(".math")
     if not text:
         column.name = "td"
     elif formula and formula.get_text(strip=True) == text:
-        column["aria-label"] = " ".join(re.findall(r"[^\W_]+", text))
+        words = " ".join(re.findall(r"[^\W_]+", text))
+        formula["aria-hidden"] = "true"
+        formula.insert_before(BeautifulSoup(f'<span class="visually-hidden">{words}</span>', "html.parser"))
     else:
         return False
     return True

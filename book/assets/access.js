@@ -38,8 +38,9 @@ for (const arrow of document.querySelectorAll("summary:has(.toctree-toggle)")) {
   arrow.setAttribute("aria-label", `pages of ${arrow.closest("li").querySelector("a").textContent.trim()}`);
 }
 
-// The names of columns in a stacked table are hidden from who hears it, so the keyboard must not stop at their formulas.
+// Formulas that are said in words are hidden from who hears the page, and so are the names of columns in a stacked
+// table: the keyboard must not stop at them.
 addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
-  for (const formula of document.querySelectorAll(".column [tabindex]")) formula.removeAttribute("tabindex");
+  for (const formula of document.querySelectorAll(".column [tabindex], .math[aria-hidden] [tabindex]")) formula.removeAttribute("tabindex");
 });
