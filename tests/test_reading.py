@@ -280,7 +280,8 @@ def test_a_whole_page_bars_no_reader(visit, name, view):
         "phone, dark": {"viewport": browser.PHONE, "color_scheme": "dark"},
     }
     page = visit(f"book/{name}", **views[view])
-    check_with_axe(page, {"color-contrast", "link-name"}, "html")
+    closed = [[".bd-sidebar-secondary"]] if view.startswith("phone") else []  # beside the window, where axe may break
+    check_with_axe(page, {"color-contrast", "link-name"}, {"exclude": closed})
 
 
 @BUILT
