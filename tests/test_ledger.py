@@ -82,7 +82,7 @@ def test_verdicts(measured, word):
 @pytest.mark.parametrize(
     ("result", "key", "is_ours", "where"),
     [
-        ("five_rules", "distance", lambda run: run["rules"] == [1, 2, 3, 4, 5], "Sec. 5"),
+        ("five_rules", "distance", lambda run: run["rules"] == [1, 2, 3, 4, 5], "Techniques 1 to 5"),
         ("few_steps", "feature_distance", lambda run: run["method"] == "Heun", "Fig. 2"),
         ("one_family", "pixel_distance", lambda run: run["form"] == "edm", "Table 2"),
     ],
