@@ -26,6 +26,7 @@ class Cards(SphinxDirective):
     def run(self):
         """Make their place."""
         self.env.note_dependency(str(COURSE))
+        self.env.metadata[self.env.docname]["cards"] = True
         return [cards()]
 
 
@@ -74,7 +75,7 @@ def put_cards(app, doctree, docname):
 
 def write_again(app, env):
     """Write the pages with cards again, since any chapter may have changed."""
-    return [name for name in env.found_docs if next(env.get_doctree(name).findall(cards), None) is not None]
+    return [name for name, told in env.metadata.items() if "cards" in told]
 
 
 def setup(app):
