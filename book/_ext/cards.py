@@ -37,9 +37,10 @@ def thumbnail(app, here, image):
     if source.suffix == ".svg":
         return image
     small = source.with_name(f"{source.stem}-small.webp")
-    with Image.open(source) as picture:
-        width, height = SMALL[0], round(SMALL[0] * picture.height / picture.width)
-        picture.convert("RGBA").resize((width, height)).crop((0, 0, width, min(height, SMALL[1]))).save(small)
+    if not small.exists() or small.stat().st_mtime < source.stat().st_mtime:
+        with Image.open(source) as picture:
+            width, height = SMALL[0], round(SMALL[0] * picture.height / picture.width)
+            picture.convert("RGBA").resize((width, height)).crop((0, 0, width, min(height, SMALL[1]))).save(small)
     image["uri"] = small.relative_to(app.srcdir).as_posix()
     image["candidates"] = {"*": image["uri"]}
     app.env.images.add_file(here, image["uri"])

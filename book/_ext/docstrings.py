@@ -3,7 +3,8 @@
 A shape such as (B, *D) is set as code, since reStructuredText would take its star for emphasis; lines set in below a
 paragraph are an example, and code; and the sentence below an attribute stays a sentence, where napoleon would take the
 words before a colon for a type. A widget's signature is that of its `__init__`, where Sphinx would show that of
-traitlets, which says nothing.
+traitlets, which says nothing. And no part of a page keeps the document that MyST made to parse the part alone: with the
+document Sphinx would write its whole environment, tens of megabytes, beside each page of the reference.
 """
 
 import re
@@ -69,8 +70,16 @@ def plain_parameters(app, pagename, templatename, context, doctree):
         )
 
 
+def one_document(app, doctree):
+    """Let every node of a page know the page's document alone."""
+    for node in doctree.findall():
+        if node.document is not doctree:
+            node.document = doctree
+
+
 def setup(app):
     """Connect the extension."""
+    app.connect("doctree-read", one_document)
     app.connect("autodoc-process-signature", show_widget)
     app.connect("autodoc-process-docstring", prepare, priority=400)
     app.connect("html-page-context", plain_parameters)

@@ -150,7 +150,8 @@ def execute_chapters(only_executed=False):
 
 def run_sphinx(everything):
     """Run jupyter-book, show what it warns of; return its exit status and the warnings."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    collect_seldom = "import gc; gc.set_threshold(200_000, 50, 100)"  # trees of pages are large, and no garbage
+    command = [sys.executable, "-c", f"{collect_seldom}; from jupyter_book.cli.main import main; main()"]
     command += ["build", str(ROOT), "-W", "-n", "--keep-going"] + ["--all"] * everything
     process = subprocess.Popen(
         command,

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from functools import cache
 from itertools import chain
-from modulefinder import ModuleFinder
 from pathlib import Path
 
 import jupytext
@@ -64,27 +63,45 @@ def library_digest():
     return digest([*library, ROOT / "requirements.lock"])
 
 
-@cache
-def imported_files(modules):
-    """The files of the library that these of its modules lead to, through whatever they import."""
-    finder = ModuleFinder(path=[str(ROOT)])
-    code = compile("".join(f"import {module}\n" for module in modules), "cells", "exec")
-    finder.scan_code(code, finder.add_module("__main__"))
-    files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
-    return [file for file in files if file.is_relative_to(ROOT / "ncsn_lib")]
-
-
-def imported_modules(page):
-    """The modules of the library that a chapter's cells import by name, sorted."""
-    cells = [cell.source for cell in jupytext.read(page).cells if cell.cell_type == "code"]
+def named_modules(code):
+    """The modules of the library that Python code imports by name, sorted."""
     names = set()
-    for node in ast.walk(ast.parse("\n".join(cells))):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     places = {name: ROOT.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "ncsn_lib"}
     return tuple(sorted(n for n, place in places.items() if place.is_dir() or place.with_suffix(".py").exists()))
+
+
+def imported_modules(page):
+    """The modules of the library that a chapter's cells import by name, sorted."""
+    return named_modules("\n".join(cell.source for cell in jupytext.read(page).cells if cell.cell_type == "code"))
+
+
+def executed_files(module):
+    """What an import of a module executes of the library itself: its own file, and the packages that hold it."""
+    place = ROOT.joinpath(*module.split("."))
+    own = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    packages = [folder / "__init__.py" for folder in place.parents if folder.is_relative_to(ROOT / "ncsn_lib")]
+    return {own, *packages}
+
+
+@cache
+def imports_of(file):
+    """The modules of the library that a file of it imports."""
+    return named_modules(file.read_text(encoding="utf-8"))
+
+
+def imported_files(modules):
+    """The files of the library that these of its modules lead to, through whatever they import."""
+    files, waiting = set(), list(modules)
+    while waiting:
+        for file in executed_files(waiting.pop()) - files:
+            files.add(file)
+            waiting += imports_of(file)
+    return files
 
 
 def read_results(page):
