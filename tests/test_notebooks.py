@@ -116,7 +116,7 @@ def test_a_page_needs_no_cell_that_only_a_notebook_has(tmp_path):
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_no_rounding_error_is_compared_digit_by_digit(page):
     """What is left of a sum depends on the processor, on the number of threads and on the load: a bound is told."""
-    left_over = re.compile(r"differ.*\de-(0[6-9]|[1-9]\d)|distance.*\de-(0[6-9]|[1-9]\d)")
+    left_over = re.compile(r"(differ|distance).*\de-(0[6-9]|[1-9]\d)")
     for number, cell in notebook_cells(page):
         if "nbval-ignore-output" not in cell.metadata.get("tags", []):
             printed = "".join(output.get("text", "") for output in cell.outputs)
