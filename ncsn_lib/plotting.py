@@ -16,7 +16,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,8 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_h
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.rcsetup import cycler
+from matplotlib.transforms import Bbox
 
 DATA, MODEL, ACCENT, OTHER = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 TRUTH, NOISE, TEXT = "#6b6b6b", "#909090", "#737373"
@@ -101,7 +104,7 @@ def use_style() -> None:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "lines.linewidth": 1.8,
-        "axes.prop_cycle": plt.cycler(color=[DATA, MODEL, ACCENT, OTHER, TRUTH]),
+        "axes.prop_cycle": cycler(color=[DATA, MODEL, ACCENT, OTHER, TRUTH]),
         "svg.fonttype": "path",
         "svg.hashsalt": "ncsn",  # the same figure is the same SVG
     }
@@ -124,7 +127,11 @@ class Picture(NamedTuple):
     def of(cls, figure: Figure, pixels: bool = False) -> "Picture":
         """Draw a figure without its margins: as SVG, or as a PNG if asked to, or if it holds pixels or is long."""
         figure.draw_without_rendering()  # it lays the figure out
-        box = figure.get_tightbbox().padded(0.04)
+        return cls.of_part(figure, figure.get_tightbbox().padded(0.04), pixels)
+
+    @classmethod
+    def of_part(cls, figure: Figure, box: Bbox, pixels: bool = False) -> "Picture":
+        """Draw what a box of a figure holds, in inches, as `of` does."""
         width, height = round(96 * box.width), round(96 * box.height)
         # Surfaces of one colour that touch would show the ground between them in an SVG.
         if not pixels and not figure.findobj(lambda one: isinstance(one, (AxesImage, QuadMesh)) or _is_filled(one)):
@@ -162,9 +169,20 @@ def _bundle(figure: Figure) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
 
 def _twins(figure: Figure) -> list[Picture]:
     """A figure's pictures for a light and for a dark page."""
-    light = Picture.of(figure)
-    _darken(figure)
-    return [light, Picture.of(figure)]
+    with _laid_out(figure) as box:
+        light = Picture.of_part(figure, box)
+        _darken(figure)
+        return [light, Picture.of_part(figure, box)]
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[Bbox]:
+    """Lay a figure out once, which takes longer than to draw it; gives the box of all that is seen, in inches."""
+    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    yield figure.get_tightbbox().padded(0.04)
+    figure.set_layout_engine(engine)
 
 
 def _darken(figure: Figure) -> None:
@@ -346,26 +364,26 @@ def frame_slider(
     if start is not None and start not in values:
         raise ValueError(f"start must be one of {values}, got {start}")
     first = len(values) // 2 if start is None else values.index(start)
-    stills, pages = zip(*(_still_and_page(draw(value), alt) for value in values), strict=True)
-    frames = [widgets.HTML(page) for page in pages]  # an Image widget would take no alternative text
+    frames = []  # an Image widget would take no alternative text
+    for number, value in enumerate(values):
+        figure = draw(value)
+        if number == first:
+            still = Picture.of(figure, pixels=True)
+        frames.append(widgets.HTML(_page_of(figure, alt)))
+        plt.close(figure)
     slider = widgets.SelectionSlider(
         options=[(f"{v:g}", i) for i, v in enumerate(values)], value=first, description=label
     )
     stack = widgets.Stack(frames, selected_index=first)
     widgets.jslink((slider, "index"), (stack, "selected_index"))
-    return _with_still(widgets.VBox([slider, stack]), stills[first].tag(alt), stills[first], alt)
+    return _with_still(widgets.VBox([slider, stack]), still.tag(alt), still, alt)
 
 
-def _still_and_page(figure: Figure, alt: str) -> tuple[Picture, str]:
-    """A figure's picture, and the HTML that shows it on a page: where the book's build asks for them, its twins."""
-    still = Picture.of(figure, pixels=True)
-    page = still.tag(alt)
-    if TWINS in os.environ:
-        page = "".join(
-            one.tag(alt, f"only-{name}") for one, name in zip(_twins(figure), ("light", "dark"), strict=True)
-        )
-    plt.close(figure)
-    return still, page
+def _page_of(figure: Figure, alt: str) -> str:
+    """The HTML that shows a figure on a page: where the book's build asks for them, its twins."""
+    if TWINS not in os.environ:
+        return Picture.of(figure, pixels=True).tag(alt)
+    return "".join(one.tag(alt, f"only-{name}") for one, name in zip(_twins(figure), ("light", "dark"), strict=True))
 
 
 def _with_still(moving: Any, page: str, still: Picture, alt: str) -> Any:
