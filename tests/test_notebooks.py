@@ -102,6 +102,8 @@ def test_notebook_was_executed_without_error(page):
         assert cell.execution_count is not None, f"cell {number}"
         kinds = [o.output_type for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
         assert not kinds, f"cell {number} wrote {kinds}"
+        prints = [o.name for o in cell.outputs if o.output_type == "stream"]
+        assert len(prints) == len(set(prints)), f"what cell {number} prints is cut where the kernel paused"
 
 
 def test_a_page_needs_no_cell_that_only_a_notebook_has(tmp_path):

@@ -32,10 +32,10 @@ def ask_for_twins():
 
 
 def chapter_client(notebook, **options):
-    """What executes a chapter's notebook, in the book's folder."""
+    """What executes a chapter's notebook, in the book's folder; what a cell prints is one output."""
     return NotebookClient(
         notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False, extra_arguments=QUIET,
-        resources={"metadata": {"path": str(BOOK)}}, **options,
+        coalesce_streams=True, resources={"metadata": {"path": str(BOOK)}}, **options,
     )  # fmt: skip
 
 
