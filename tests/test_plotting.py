@@ -240,6 +240,16 @@ def test_a_notebook_gets_one_picture_and_the_pages_theirs_where_they_ask(monkeyp
         assert DARK[color] in dark
 
 
+def test_a_figure_that_changes_after_it_was_shown_is_laid_out_again(monkeypatch):
+    monkeypatch.setenv(TWINS, "yes")
+    figure = draw_lines()
+    plotting._bundle(figure)
+    before = figure.axes[0].get_position().x0
+    figure.axes[0].set_ylabel("an axis\nwith a name")
+    plotting._bundle(figure)
+    assert figure.axes[0].get_position().x0 > before + 0.03
+
+
 def test_a_density_has_the_dark_page_s_blue_on_it(monkeypatch):
     monkeypatch.setenv(TWINS, "yes")
 
