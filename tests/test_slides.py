@@ -26,6 +26,7 @@ PAGE = r"""<section id="a"><h1>Scores<a class="headerlink" href="#a">#</a></h1>
 <label class="choice"><input type="radio"><span>A. this</span></label></fieldset>
 <details>The answer is A.</details></form>
 </section>
+<section><h2>In code</h2><p>A loop:</p><div class="cell"><div class="cell_input">for</div></div></section>
 <section><h2>In the library</h2><p>Left out.</p></section>
 <section><h2>Exercises</h2>
 <div class="exercise"><p class="admonition-title">Exercise 1</p>
@@ -63,6 +64,7 @@ def test_a_deck_shows_what_is_to_be_seen_and_says_the_rest():
         "Motion What is seen. What it means.",
         "Motion Algorithm Step.",
         "Motion Predict Which? A. this",
+        "In code A loop.",
         "Exercises One step (two minutes) Take it.",
         "Summary point",
     ]
@@ -143,3 +145,7 @@ def test_a_deck_on_paper_is_complete_and_legible(chromium, address, name):
         ".slides > section > section"
     )
     assert total == len(slides)
+    for slide in slides:
+        for notes in slide.select(".notes"):
+            notes.extract()
+        assert not slide.get_text().strip().endswith(":"), slide

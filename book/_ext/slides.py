@@ -86,9 +86,10 @@ class Deck:
 
     @staticmethod
     def slide(one):
-        """One slide."""
+        """One slide; what leads on to code, which no slide shows, ends as a sentence."""
+        html = re.sub(r":</p>\s*$", ".</p>", one["html"])
         notes = f'<aside class="notes">{"".join(one["notes"])}</aside>' if one["notes"] else ""
-        return f'<section class="{one["kind"]}">{one["html"]}{notes}</section>'
+        return f'<section class="{one["kind"]}">{html}{notes}</section>'
 
 
 def clean(page):

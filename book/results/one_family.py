@@ -2,8 +2,8 @@
 
 Trains the preconditioned U-Net with each form of prediction, three seeds each: once with the loss in the form's own
 units, once with the weight of the form "edm" for all. The draws are the same for all. Heun's method samples each at 35
-calls. Stored are the Frechet distance of the pixels from held-out digits and the error at nine noise levels. About a
-quarter of an hour on one core. What is done stays in runs/one_family, so a run that was cut goes on. Writes its figures
+calls. Stored are the Frechet distance of the pixels from held-out digits and the error at nine noise levels. About an
+hour on one core. What is done stays in runs/one_family, so a run that was cut goes on. Writes its figures
 beside this file after each piece.
 """
 
