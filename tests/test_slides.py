@@ -26,7 +26,8 @@ PAGE = r"""<section id="a"><h1>Scores<a class="headerlink" href="#a">#</a></h1>
 <label class="choice"><input type="radio"><span>A. this</span></label></fieldset>
 <details>The answer is A.</details></form>
 </section>
-<section><h2>In code</h2><p>A loop:</p><div class="cell"><div class="cell_input">for</div></div></section>
+<section><h2>In code</h2><p>A loop over <span class="kept"><i>\(x\)</i>:</span></p>
+<div class="cell"><div class="cell_input">for</div></div></section>
 <section><h2>In the library</h2><p>Left out.</p></section>
 <section><h2>Exercises</h2>
 <div class="exercise"><p class="admonition-title">Exercise 1</p>
@@ -64,7 +65,7 @@ def test_a_deck_shows_what_is_to_be_seen_and_says_the_rest():
         "Motion What is seen. What it means.",
         "Motion Algorithm Step.",
         "Motion Predict Which? A. this",
-        "In code A loop.",
+        r"In code A loop over \(x\) .",
         "Exercises One step (two minutes) Take it.",
         "Summary point",
     ]

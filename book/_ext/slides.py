@@ -87,7 +87,7 @@ class Deck:
     @staticmethod
     def slide(one):
         """One slide; what leads on to code, which no slide shows, ends as a sentence."""
-        html = re.sub(r":</p>\s*$", ".</p>", one["html"])
+        html = re.sub(r":((</span>)?</p>\s*)$", r".\1", one["html"])  # a formula keeps its colon in a span
         notes = f'<aside class="notes">{"".join(one["notes"])}</aside>' if one["notes"] else ""
         return f'<section class="{one["kind"]}">{html}{notes}</section>'
 
